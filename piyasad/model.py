@@ -1,0 +1,246 @@
+"""The shared types: what rooms, turns, the ledger and the wire speak about.
+
+Everything here is immutable and knows no I/O. Times are Unix seconds (float) unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """Where a message stands in the ledger."""
+
+    RECEIVED = "received"
+    SENDING = "sending"
+    SENT = "sent"
+    UNCERTAIN = "uncertain"
+    FAILED = "failed"
+
+
+class Kind(StrEnum):
+    """What a message is. `PERSON` is a member's; the others are ours."""
+
+    PERSON = "person"
+    ANSWER = "answer"
+    REPLY = "reply"
+    CONTINUE = "continue"
+    TOPIC = "topic"
+    NOTICE = "notice"
+    FIXED = "fixed"  # a fixed text that no LLM wrote: the honest answer, /gizlilik, the polite line
+
+
+class IntentKind(StrEnum):
+    """What a turn decided to do, before any text exists."""
+
+    SILENCE = "silence"
+    REACT = "react"
+    ANSWER = "answer"
+    REPLY = "reply"
+    CONTINUE = "continue"
+    TOPIC = "topic"
+
+
+class Length(StrEnum):
+    """How long a line is to be."""
+
+    SHORT = "short"
+    MEDIUM = "medium"
+    LONG = "long"
+
+
+class Class(StrEnum):
+    """The class of an LLM request; `rank` orders them, 0 first."""
+
+    ANSWER = "answer"
+    REPLY = "reply"
+    TOPIC = "topic"
+    HOUSEKEEPING = "housekeeping"
+
+    @property
+    def rank(self) -> int:
+        """0 a person waits, 1 reply, 2 continue or topic, 3 housekeeping."""
+        return list(Class).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """A daily range in minutes after midnight; it wraps midnight when `end` <= `start`."""
+
+    start: int
+    end: int
+
+    def contains(self, minute: float) -> bool:
+        """Whether a minute of the day (0 ≤ minute < 1440) lies in the range; the end is outside."""
+        if self.start < self.end:
+            return self.start <= minute < self.end
+        return minute >= self.start or minute < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line of a room: a member's or a bot's.
+
+    `id` is the ledger's; `telegram_id` is Telegram's message id inside the chat (None until known);
+    `reply_to` is a Telegram message id; `author` is the display name without the bot mark;
+    `user_id` is a member's Telegram id and None for our bots; `at` is when it was said.
+    """
+
+    id: int
+    chat_id: int
+    bot_id: int | None
+    author: str
+    kind: Kind
+    text: str
+    at: float
+    telegram_id: int | None = None
+    user_id: int | None = None
+    reply_to: int | None = None
+    thread_id: int | None = None
+
+    @property
+    def is_person(self) -> bool:
+        """Whether a member said it."""
+        return self.bot_id is None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A turn's decision. `target` is the message answered or reacted to; `mention` a bot's handle without @."""
+
+    kind: IntentKind
+    chat_id: int
+    reason: str
+    target: Message | None = None
+    topic: str | None = None
+    emoji: str | None = None
+    mention: str | None = None
+    length: Length = Length.SHORT
+    ask: bool = False  # whether the line may end in a question
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """Something said to us that one bot should answer. `slot` is that bot's id, or 0 for a question to nobody."""
+
+    chat_id: int
+    telegram_id: int
+    slot: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A text about to be claimed in the ledger and sent."""
+
+    bot_id: int
+    fence: int
+    chat_id: int
+    kind: Kind
+    text: str
+    author: str
+    reply_to: int | None = None
+    thread_id: int | None = None
+    turn_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A durable claim: the ledger row of a send that may now be made."""
+
+    id: int
+    created_at: float
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A member's message as Telegram delivered it. `at` is Telegram's `date`."""
+
+    chat_id: int
+    telegram_id: int
+    user_id: int
+    author: str
+    text: str
+    at: float
+    reply_to: int | None = None
+    thread_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to speak for a bot. `fence` grows with every change of hands."""
+
+    bot_id: int
+    fence: int
+    update_offset: int
+    state: str
+    disclosed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BotRow:
+    """A bot as the store knows it. `alive` says whether its owner's lease runs."""
+
+    id: int
+    name: str
+    username: str
+    owner: str | None
+    alive: bool
+    fence: int
+    state: str
+    state_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRow:
+    """A chat as the store knows it."""
+
+    id: int
+    ear: int | None
+    notice_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRow:
+    """A daemon as the store knows it. `alive` says whether its lease runs."""
+
+    id: str
+    shard: int
+    shards: int
+    host: str
+    pid: int
+    config_hash: str
+    beat: float
+    alive: bool
+    drain: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTrace:
+    """Why a turn ended as it did; written to the `turn` table."""
+
+    id: str
+    bot_id: int
+    chat_id: int
+    at: float
+    intent: str
+    outcome: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one LLM call used; added up by hour in the `usage` table. `cost` is in US dollars."""
+
+    provider: str
+    key: str
+    model: str
+    at: float
+    requests: int
+    prompt: int
+    cached: int
+    completion: int
+    cost: float

@@ -1,0 +1,1 @@
+"""Providers: one LLM API each, all behind the gateway."""

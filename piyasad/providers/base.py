@@ -1,0 +1,115 @@
+"""The interface that all providers share, and the classes of their failures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from piyasad.model import Class, IntentKind, Length
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What is to be said, in structure: the offline provider writes from it; the others have it as prompt text.
+
+    `stances` are (topic, text, side) of the speaking persona; `history` is (author, text), oldest first.
+    """
+
+    bot_id: int
+    name: str
+    persona: str  # the persona's name as configured: the key of its style
+    tone: str
+    risk_profile: str
+    watchlist: tuple[str, ...]
+    pet_phrases: tuple[str, ...]
+    stances: tuple[tuple[str, str, str], ...]
+    examples: tuple[str, ...]
+    address: str  # "sen" or "siz"
+    intent: IntentKind
+    topic: str
+    length: Length
+    ask: bool
+    target_author: str = ""
+    target_text: str = ""
+    target_is_person: bool = False
+    mention: str = ""
+    history: tuple[tuple[str, str], ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One text to be written. `deadline` is a reading of the clock's `mono()`; an overdue request costs nothing."""
+
+    bot_id: int
+    klass: Class
+    system: str  # byte-stable per persona
+    user: str  # what changes
+    max_tokens: int
+    temperature: float
+    deadline: float
+    brief: Brief | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A text and what it cost. Token counts are the provider's own; `calls` counts retries and fallbacks."""
+
+    text: str
+    provider: str
+    model: str
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    finish: str = "stop"
+    calls: int = 1
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class ProviderError(Exception):
+    """A call that gave no text. The message is safe to show: no key, no URL with a secret."""
+
+
+class Throttled(ProviderError):
+    """A limit was met; `retry_after` is in seconds (None: not told). `window` is "minute", "day" or ""."""
+
+    def __init__(self, message: str, retry_after: float | None = None, window: str = "") -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.window = window
+
+
+class Transient(ProviderError):
+    """Server error, cut connection, timeout, nonsense instead of an answer: try elsewhere."""
+
+
+class Refused(ProviderError):
+    """The provider refuses this content."""
+
+
+class BadModel(ProviderError):
+    """The model does not exist or may not be used with this key."""
+
+
+class BadKey(ProviderError):
+    """The key is wrong, revoked or out of credit."""
+
+
+class BadRequest(ProviderError):
+    """The provider rejects the request itself: a fault of ours."""
+
+
+class Provider(Protocol):
+    """One LLM API. A call either gives a completion or raises a `ProviderError`; it never retries by itself."""
+
+    name: str
+    model: str
+
+    async def complete(self, request: Request, *, timeout: float) -> Completion:
+        """Make one call within `timeout` seconds."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
