@@ -1,0 +1,80 @@
+"""The configuration's contract as types: every section, key, default, unit and range of it.
+
+`piyasad.configload` reads files and the environment into `Settings`; everything else only reads attributes.
+Models are frozen. No secret is ever kept in them.
+"""
+
+from piyasad.config.base import Between, HourlyLimit
+from piyasad.config.persona import (
+    BotDefaults,
+    BotPace,
+    BotSettings,
+    EmotionSettings,
+    HoldingSettings,
+    PersonaSettings,
+    RelationSettings,
+    StanceSettings,
+    StyleSettings,
+)
+from piyasad.config.room import (
+    DEFAULT_NOTICE,
+    DEFAULT_SYMBOLS,
+    ConversationSettings,
+    DisclosureSettings,
+    FactsSettings,
+    GuardsSettings,
+    MemorySettings,
+    NewsSettings,
+    PaceSettings,
+    PrivacySettings,
+    SimulationSettings,
+)
+from piyasad.config.service import (
+    PRESETS,
+    DaemonSettings,
+    GatewaySettings,
+    HttpSettings,
+    OperatorSettings,
+    ProviderSettings,
+    SecretsSettings,
+    StoreSettings,
+    TelegramSettings,
+)
+from piyasad.config.settings import DEFAULT_TOPICS, ChatSettings, Settings
+
+__all__ = [
+    "DEFAULT_NOTICE",
+    "DEFAULT_SYMBOLS",
+    "DEFAULT_TOPICS",
+    "PRESETS",
+    "Between",
+    "BotDefaults",
+    "BotPace",
+    "BotSettings",
+    "ChatSettings",
+    "ConversationSettings",
+    "DaemonSettings",
+    "DisclosureSettings",
+    "EmotionSettings",
+    "FactsSettings",
+    "GatewaySettings",
+    "GuardsSettings",
+    "HoldingSettings",
+    "HourlyLimit",
+    "HttpSettings",
+    "MemorySettings",
+    "NewsSettings",
+    "OperatorSettings",
+    "PaceSettings",
+    "PersonaSettings",
+    "PrivacySettings",
+    "ProviderSettings",
+    "RelationSettings",
+    "SecretsSettings",
+    "Settings",
+    "SimulationSettings",
+    "StanceSettings",
+    "StoreSettings",
+    "StyleSettings",
+    "TelegramSettings",
+]

@@ -1,0 +1,252 @@
+"""The models of the sections about the world outside: gateway, providers, Telegram, store, HTTP, the process.
+
+Part of the configuration's contract. Secrets are only named here (a variable, a file, a folder), never held.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+
+from piyasad.config.base import (
+    Address,
+    Delay,
+    Flag,
+    Money,
+    Name,
+    Positive,
+    Section,
+    Span,
+    Variable,
+    WebAddress,
+    as_list,
+    fault,
+    split_address,
+)
+
+
+class Deadlines(Section):
+    """How long a text may take, by class."""
+
+    answer: Delay = Field(20, description="s; a person waits")
+    reply: Delay = Field(45, description="s")
+    topic: Delay = Field(120, description="s; continuing or opening a topic")
+    housekeeping: Delay = Field(300, description="s")
+
+
+class GatewaySettings(Section):
+    """[gateway]: the one door to every LLM."""
+
+    route: tuple[Name, ...] = Field(("groq", "openai", "gemini"), min_length=1, description="providers, first to last")
+    deadlines: Deadlines = Field(default_factory=Deadlines, description="s by class")
+    timeout_seconds: Delay = Field(30, description="s; the longest call")
+    pace_daily_quota: Flag = Field(True, description="stretch the talk so that a day's quota lasts the day")
+    budget_usd_per_day: Money = Field(0, description="US dollars; 0: none")
+    budget_usd_per_month: Money = Field(0, description="US dollars; 0: none")
+
+
+def _reset(value: str) -> str:
+    if value == "rolling":
+        return value
+    clock, _, zone = value.partition(" ")
+    hour, colon, minute = clock.partition(":")
+    good = bool(colon) and len(hour) == 2 and len(minute) == 2 and hour.isdecimal() and minute.isdecimal()
+    if not good or int(hour) > 23 or int(minute) > 59 or not zone.strip():
+        raise fault(f'expected "rolling" or "HH:MM TZ" like "00:00 America/Los_Angeles", found {value!r}')
+    try:
+        ZoneInfo(zone.strip())
+    except (KeyError, ValueError, OSError):
+        raise fault(f"{zone.strip()!r} is no IANA time zone") from None
+    return value
+
+
+class Price(Section):
+    """US dollars per million tokens."""
+
+    input: Money = 0
+    cached: Money | None = Field(None, description="not set: as input")
+    output: Money = 0
+
+
+class ProviderSettings(Section):
+    """[providers.NAME]: one LLM API. What is not written follows the preset (see `Settings.provider`)."""
+
+    kind: Literal["openai", "gemini", "anthropic", "offline"] | None = Field(None, description="the API's dialect")
+    preset: Name | None = Field(None, description="not set: the provider's name, if it is a preset's")
+    base_url: WebAddress | None = Field(None, description="with its version: …/v1")
+    api_key_env: Annotated[tuple[Variable, ...], BeforeValidator(as_list)] = Field(
+        (), description="environment variable(s) that hold the key(s)"
+    )
+    api_key_file: Annotated[tuple[Path, ...], BeforeValidator(as_list)] = Field(
+        (), description="file(s) (0600) that hold the key(s)"
+    )
+    separate_quota: Flag = Field(False, description="each key has a quota of its own")
+    model: Name | None = None
+    fallback_model: Name | None = None
+    temperature: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
+    rpm: Positive | None = Field(None, description="requests/min")
+    tpm: Positive | None = Field(None, description="tokens/min")
+    itpm: Positive | None = Field(None, description="input tokens/min")
+    otpm: Positive | None = Field(None, description="output tokens/min")
+    rpd: Positive | None = Field(None, description="requests/day")
+    tpd: Positive | None = Field(None, description="tokens/day")
+    max_concurrency: Positive | None = Field(None, description="calls at once")
+    counts_cached: Flag | None = Field(None, description="cached tokens count towards the limits")
+    trains_on_data: Flag | None = Field(None, description="the provider may train on what it is sent")
+    price: Price | None = Field(None, description="US dollars per million tokens")
+    quota_reset: Annotated[str, AfterValidator(_reset)] | None = Field(None, description='"rolling" or "HH:MM TZ"')
+
+
+# What a provider is when its section says no more. Dated 2026-11; limits are those of the free or first tier.
+PRESETS: Final[Mapping[str, ProviderSettings]] = MappingProxyType(
+    {
+        "groq": ProviderSettings(
+            kind="openai",
+            base_url="https://api.groq.com/openai/v1",
+            api_key_env=("GROQ_API_KEY",),
+            model="llama-3.3-70b-versatile",
+            rpm=30,
+            tpm=12_000,
+            rpd=1_000,
+            tpd=100_000,
+            quota_reset="rolling",
+        ),
+        "openai": ProviderSettings(
+            kind="openai",
+            base_url="https://api.openai.com/v1",
+            api_key_env=("OPENAI_API_KEY",),
+            model="gpt-4.1-mini",
+        ),
+        # Google's own OpenAI-compatible paths.
+        "gemini": ProviderSettings(
+            kind="openai",
+            base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+            api_key_env=("GEMINI_API_KEY",),
+            model="gemini-2.5-flash",
+            quota_reset="00:00 America/Los_Angeles",
+        ),
+        "ollama": ProviderSettings(kind="openai", base_url="http://127.0.0.1:11434/v1", model="llama3.1"),
+        "offline": ProviderSettings(kind="offline"),
+    }
+)
+
+
+class TelegramSettings(Section):
+    """[telegram]: the Bot API and its limits per bot."""
+
+    api_base: WebAddress = "https://api.telegram.org"
+    mode: Literal["polling", "webhook"] = "polling"
+    per_bot_per_second: Positive = Field(30, description="messages/s of a bot")
+    per_chat_per_second: Positive = Field(1, description="messages/s of a bot in a chat")
+    per_group_per_minute: Positive = Field(20, description="messages/min of a bot in a group")
+    margin_ms: Annotated[float, Field(strict=True, ge=0, le=60_000)] = Field(
+        50, description="ms added to every window for the way to the server"
+    )
+    poll_timeout_seconds: Annotated[float, Field(strict=True, ge=0.01, le=50)] = Field(
+        30, description="s; a long poll waits at most 50"
+    )
+    idle_poll_seconds: Delay = Field(300, description="s between polls of bots that are no ear")
+    webhook_base: WebAddress | None = None
+    webhook_listen: Address | None = None
+    webhook_secret_env: Variable | None = None
+
+
+def _dsn(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        # The value is not quoted back: it may hold a password.
+        if value and value.split("://")[0] not in schemes:
+            raise fault(f"expected an address that starts with {' or '.join(s + '://' for s in schemes)}, or nothing")
+        return value
+
+    return AfterValidator(check)
+
+
+def _without_password(value: str) -> str:
+    if "://" not in value:
+        return value
+    parts = urlsplit(value)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+_hidden = PlainSerializer(_without_password, return_type=str, when_used="json")
+
+
+class StoreSettings(Section):
+    """[store]: where the truth is kept."""
+
+    postgres: Annotated[str, _dsn("postgres", "postgresql"), _hidden] = Field(
+        "", repr=False, description="DSN; empty: a private server of our own"
+    )
+    redis: Annotated[str, _dsn("redis", "rediss", "unix"), _hidden] = Field(
+        "", repr=False, description="address; empty: none"
+    )
+    data_dir: Path = Field(Path("data"), description="folder for the private server and what is kept on disk")
+    retention_days: Positive = Field(30, description="days of messages and turns kept")
+
+
+class SecretsSettings(Section):
+    """[secrets]: where tokens and keys lie."""
+
+    dir: Path | None = Field(None, description="folder of 0600 files, one per bot username or provider")
+
+
+class HttpSettings(Section):
+    """[http]: metrics, health, dashboard."""
+
+    listen: Address = Field("127.0.0.1:9464", description="HOST:PORT; shard i listens on the port plus i")
+    admin_token_env: Variable | None = Field(None, description="environment variable; compulsory beyond loopback")
+    hosts: tuple[Name, ...] = Field((), description="more host names that may be asked for")
+
+    @property
+    def host(self) -> str:
+        """The host part of `listen`."""
+        return split_address(self.listen)[0]
+
+    @property
+    def port(self) -> int:
+        """The port of `listen`; 0: any free one."""
+        return split_address(self.listen)[1]
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if not self.is_loopback and self.admin_token_env is None:
+            raise fault(
+                f"{self.listen} can be reached from outside, so admin_token_env must name a variable with a password; "
+                "or listen on 127.0.0.1",
+                "listen",
+            )
+        return self
+
+
+class OperatorSettings(Section):
+    """[operator]: who runs this."""
+
+    telegram_ids: tuple[Positive, ...] = Field((), description="the operators' Telegram ids")
+    bot: Name | None = Field(None, description="the bot whose private chat carries the alerts")
+
+
+class DaemonSettings(Section):
+    """[daemon]: the process."""
+
+    drain_seconds: Span = Field(20, description="s; the longest drain")
+    start_timeout_seconds: Delay = Field(300, description="s; how long to wait for the database at start")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: colours on a terminal, else JSON")
+    keep_prompts: Flag = Field(False, description="keep prompts in the turn trace")
