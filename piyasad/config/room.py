@@ -30,6 +30,7 @@ from piyasad.config.base import (
     Zone,
     fault,
 )
+from piyasad.model import TimeRange
 
 DEFAULT_NOTICE: Final = (
     "Bu gruptaki 🤖 işaretli hesaplar yapay zekâ karakterleridir; konuşmalar ve portföyler kurgudur. "
@@ -88,8 +89,7 @@ class PaceSettings(Section):
     mean_delay_seconds: Delay = Field(30, description="s; mean from turn to turn of one bot")
     prime_delay_seconds: Delay = Field(18, description="s; the same in prime hours")
     prime_hours: Ranges = Field(
-        ("09:30-12:00", "14:00-18:00"),  # read by validate_default
-        validate_default=True,
+        (TimeRange(9 * 60 + 30, 12 * 60), TimeRange(14 * 60, 18 * 60)),
         description="HH:MM-HH:MM, local time; may wrap midnight; empty: always",
     )
     min_delay_seconds: Delay = Field(2, description="s; the shortest delay drawn")
