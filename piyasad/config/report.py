@@ -175,6 +175,8 @@ def explain(error: typing.Mapping[str, Any], path: Sequence[str | int]) -> str:
     if kind == "extra_forbidden":
         return unknown_key(path)
     unit = _unit(path)
+    if kind == "missing" and isinstance(path[-1], int):
+        return "is missing; two values are wanted, [ …, … ]"
     if kind == "missing":
         return f"is missing; write {dotted(path[-1:])} = …{unit}"
     expected = _expected(kind, context) or str(error.get("msg", "not valid"))

@@ -66,7 +66,9 @@ def _unique(
             continue
         first = seen.setdefault(fold(value), path)
         if first != path:
-            yield (*path, key), f"{value!r} is {words} {where((*first, key))}; each needs its own"
+            # What stands in token_env may be a token by mistake, so that it is not quoted.
+            subject = "" if key.startswith("token") else f"{value!r} "
+            yield (*path, key), f"{subject}is {words} {where((*first, key))}; each needs its own"
 
 
 def _places(bots: list[tuple[Path, Mapping[str, Any]]], chats: list[tuple[Path, Mapping[str, Any]]]) -> Iterator[Fault]:
