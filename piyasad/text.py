@@ -149,10 +149,10 @@ def contains_term(spoken: list[str] | tuple[str, ...], term: tuple[str, ...]) ->
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text. Figures (3.5), ordinals before a lower-case word (3. çeyrek) and "vb." do not end one."""
+    """The sentences of a text. Figures (3.5), ordinals (3. çeyrek) and "vb." do not end one."""
     found: list[str] = []
-    for part in _SENTENCE_END.split(text):
-        part = part.strip()
+    for raw in _SENTENCE_END.split(text):
+        part = raw.strip()
         if not part:
             continue
         if found and _runs_on(found[-1], part):

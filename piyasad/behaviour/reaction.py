@@ -1,0 +1,68 @@
+"""Reactions: what mood a line is in, and which emoji of the chat's set fits it. Pure, on folded words.
+
+A reaction is always one of the chat's allowed emoji; where none fits there is none, never an emoji as a message.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterable
+from typing import Final
+
+STANDARD: Final = (
+    "👍", "👎", "❤", "🔥", "🥰", "👏", "😁", "🤔", "🤯", "😱", "🤬", "😢", "🎉", "🤩", "🤮", "💩", "🙏", "👌", "🕊", "🤡", "🥱",
+    "🥴", "😍", "🐳", "❤‍🔥", "🌚", "🌭", "💯", "🤣", "⚡", "🍌", "🏆", "💔", "🤨", "😐", "🍓", "🍾", "💋", "🖕", "😈", "😴", "😭",
+    "🤓", "👻", "👨‍💻", "👀", "🎃", "🙈", "😇", "😨", "🤝", "✍", "🤗", "🫡", "🎅", "🎄", "☃", "💅", "🤪", "🗿", "🆒", "💘", "🙉",
+    "🦄", "😘", "💊", "🙊", "😎", "👾", "🤷‍♂", "🤷", "🤷‍♀", "😡",
+)  # fmt: skip
+"""The emoji of ReactionTypeEmoji in the Bot API documentation. 📈 is not among them."""
+
+# Stems (see text.stem) of words that tell a line's mood.
+_GOOD: Final = frozenset(
+    ["guzel", "super", "harika", "iyi", "sevindim", "sevin", "tebrik", "bravo", "basari", "umut", "umutlu", "mutlu", "keyif", "keyifli", "tesekkur", "sagol", "eyvallah", "yukseld", "yukseli", "topar", "toparlan", "rekor", "guclu", "olumlu", "katiliyorum", "hakli", "dogru", "sahane", "mukemmel"]
+)
+_BAD: Final = frozenset(
+    ["kotu", "berbat", "uzgun", "uzul", "uzuldum", "zarar", "kayip", "kaybet", "dustu", "dusus", "cakil", "cakildi", "coktu", "panik", "korku", "kork", "endise", "endiseli", "maalesef", "yazik", "stres", "sikinti", "riskli", "batti", "eridi", "kriz", "olumsuz", "sinir", "sinirli", "kaygi"]
+)
+_FUN: Final = ("haha", "ahah", "ahaha", "sjsj", "jsjs", "😂", "🤣", "😄", ":)", "random")
+_THANKS: Final = frozenset({"tesekkur", "tesekkurler", "sagol", "sagolun", "eyvallah"})
+
+_FITTING: Final = {
+    "good": ("👍", "👏", "🔥", "❤", "🎉", "💯"),
+    "bad": ("😢", "💔", "🙏", "🤔", "😐"),
+    "fun": ("😁", "🤣", "🤪", "🙈"),
+    "thanks": ("🙏", "❤", "🤝", "🤗", "👍"),
+    "question": ("🤔", "👀", "🤨", "✍"),
+    "plain": ("👍", "👌", "👀", "🤝", "🤔"),
+}
+
+
+def sentiment(stems: Iterable[str]) -> int:
+    """The mood of a line by its stems: 1 good, -1 bad, 0 neither."""
+    score = 0
+    for word in stems:
+        if word in _GOOD:
+            score += 1
+        elif word in _BAD:
+            score -= 1
+        elif word == "degil":
+            score = -score
+    return (score > 0) - (score < 0)
+
+
+def mood(folded: str, words: Collection[str], feeling: int, *, question: bool) -> str:
+    """Which kind of reaction suits a line."""
+    if any(sign in folded for sign in _FUN):
+        return "fun"
+    if any(word in _THANKS for word in words):
+        return "thanks"
+    if feeling:
+        return "good" if feeling > 0 else "bad"
+    return "question" if question else "plain"
+
+
+def choose(kind: str, allowed: Collection[str] | None, rng: random.Random) -> str | None:
+    """An allowed emoji for a kind of line; None when the chat allows no fitting one. `None` allows the standard set."""
+    permitted: Collection[str] = STANDARD if allowed is None else allowed
+    fitting = [emoji for emoji in _FITTING[kind] if emoji in permitted]
+    return fitting[int(rng.random() * len(fitting))] if fitting else None
