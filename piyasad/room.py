@@ -15,7 +15,7 @@ from piyasad.behaviour.question import is_curious, is_open, is_question
 from piyasad.behaviour.reaction import sentiment
 from piyasad.behaviour.topic import TopicBook
 from piyasad.model import Message
-from piyasad.text import base, fold, handles, stem, words_of
+from piyasad.text import base, fold, handles, signature, stem, trigrams_of, words_of
 
 WINDOW = 200
 """Lines a view shows at most."""
@@ -29,7 +29,8 @@ class Line:
     """A message with what the decisions need of it, computed once.
 
     `keys` are stems and bare forms of its words, for membership only; `depth` counts the replies of bots to bots that
-    lead to it since a person last spoke in that chain; `answers` is what it replies to, where the room knows it.
+    lead to it since a person last spoke in that chain; `answers` is what it replies to, where the room knows it;
+    `signature` and `grams` are the fingerprint and the number of its trigrams, for the repetition guard.
     """
 
     message: Message
@@ -43,6 +44,8 @@ class Line:
     open_question: bool
     curious: bool
     feeling: int
+    signature: int = 0
+    grams: int = 0
     depth: int = 0
     answers: Message | None = None
 
@@ -53,6 +56,7 @@ class Line:
         spoken = tuple(words_of(folded))
         stems = tuple(map(stem, spoken))
         question = is_question(folded)
+        grams = trigrams_of(spoken)
         bot_to_bot = parent is not None and not message.is_person and not parent.message.is_person
         return cls(
             message=message,
@@ -66,6 +70,8 @@ class Line:
             open_question=question and is_open(folded),
             curious=is_curious(folded),
             feeling=sentiment(stems),
+            signature=signature(grams),
+            grams=len(grams),
             depth=parent.depth + 1 if bot_to_bot and parent is not None else 0,
             answers=None if parent is None else parent.message,
         )
