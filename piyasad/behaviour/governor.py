@@ -1,4 +1,4 @@
-"""The governor: what keeps bots from talking themselves into a loop. Pure; each refusal has a reason that is counted."""
+"""The governor: what keeps bots from talking themselves into a loop. Pure; each refusal has a counted reason."""
 
 from __future__ import annotations
 

@@ -1,75 +1,92 @@
 """Questions: which lines ask, which ask nobody in particular, and which ask whether we are bots. Pure, on folded text.
 
-Turkish marks questions with particles and question words rather than with "?" alone, and uses the same words in
-exclamations and subordinate clauses; the phrases that decide are data here, and so are the tests' 80 lines.
+Turkish asks with particles and question words, with or without "?", and uses the same words in exclamations and
+subordinate clauses. The words that decide are data here; the tests bring 80 lines of their own.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-_ASK = r"(?:m[iu])"
-_PERSONS = r"(?:y[iu]m|s[iu]n|s[iu]n[iu]z|y[iu]z|d[iu]r|yd[iu]|ym[iu]s|yd[iu]n|yd[iu]n[iu]z|l[ae]r)?"
-_PARTICLE: Final = re.compile(rf"\b{_ASK}{_PERSONS}\b(?P<after>[^.!?…\n]*)")
-_WORD: Final = re.compile(
-    r"\b(?:neden|niye|nicin|nasil|nasilsin\w*|kac\w{0,3}|kacta|kim|kimler|kimin|hangi|hangisi\w*|nere(?:de|ye|den|si)\w*|"
-    r"ne zaman|ne kadar|ne olur|ne olacak|ne oldu|ne oluyor|ne yap\w+|ne dersin\w*|ne diyorsun\w*|ne dus?unuyor\w*|ne bekli\w*|"
-    r"ne var|ne haber|naber|nedir|neler|ne is|sizce|sence|acaba|bilen var|gören var|goren var|fikri olan|yorumu olan|onerisi olan)\b"
+from piyasad.text import words_of
+
+_PARTS: Final = re.compile(r"[^.!?…\n]+[.!?…]*")
+
+_PARTICLE: Final = re.compile(
+    r"m[iu](?:y[iu]m|s[iu]n|s[iu]n[iu]z|y[iu]z|d[iu]r|yd[iu]|yd[iu]m|yd[iu]n|yd[iu]n[iu]z|yd[iu]k|ym[iu]s|l[ae]r)?"
 )
-# The same words where nothing is asked: exclamations, indirect questions, set phrases.
-_NOT_ASKED: Final = re.compile(
-    r"\bne (?:guzel|iyi|yazik|kotu|mutlu|hos|fena|de olsa|olursa olsun|olur ne olmaz|yaparsan|yaparsak|dersen|yazik ki)\b|"
-    r"\b(?:ne|nasil|neden|niye|nicin|kac|kim|hangi|nere\w*|ne zaman|ne kadar)\b[^.!?]*?\b\w+(?:d[iu]g[iu]\w*|[ae]c[ae]g[iu]\w*)\b|"
-    r"\bne (?:zaman|kadar) \w*(?:s[ae]|s[ae]k|s[ae]m|s[ae]n|s[ae]n[iu]z|s[ae]l[ae]r)\b|"
-    r"\b(?:kim|nasil|ne|hangi\w*|nere\w*) [^.!?]*?\w+(?:s[ae]|s[ae]k|s[ae]m|s[ae]n)\b|"
-    r"\bkac (?:kere|kez|defa|gundur|haftadir|aydir|yildir|zamandir)\b|\bne kadar (?:da|guzel|iyi|haklisin|dogru|kotu)\b|"
-    r"\bnasil (?:da|olsa|olsun)\b|\b(?:bir kac|birkac)\b|\bkim (?:bilir|olsa|ne derse)\b|\bne (?:de|ne) |\bsizce (?:onemli|degerli) olan\b|"
-    r"\bhic (?:kim\w*|nere\w*)\b|\bneden[il]\w+|\bsence de oyle\b|\bne \w+ ne (?:de )?\w+"
+_MOST_AFTER_PARTICLE: Final = 4
+
+_WORDS: Final = frozenset(
+    (
+        "ne", "neden", "niye", "nicin", "nasil", "nasilsin", "nasilsiniz", "kac", "kaca", "kacta", "kactan", "kaci",
+        "kim", "kimler", "kimde", "kimin", "kime", "hangi", "hangisi", "hangisini", "nerede", "nereye", "nereden",
+        "neresi", "nerelere", "nedir", "neler", "neyi", "neye", "neyin", "sizce", "sence", "acaba", "naber", "nolur",
+        "noldu", "nolacak", "napalim", "napiyorsunuz", "neyden", "kacinci",
+    )
+)  # fmt: skip
+_PHRASES: Final = (
+    "bilen var",
+    "goren var",
+    "fikri olan",
+    "onerisi olan",
+    "yorumu olan",
+    "ne dersiniz",
+    "ne var ne yok",
 )
-# After the particle: a clause that goes on ("olur mu bilmem", "geldi mi söylerim") does not ask.
-_GOES_ON: Final = re.compile(
-    r"\b(?:bilm\w+|bilemi\w+|emin degil\w*|soyle\w+|anla(?:r|t)\w*|gor\w+uz|belli degil|belli olmaz|mi (?:\w+ ){0,3}m[iu]\b.*bil\w+|tart\w+|al[iu]r[iu]m|satar[iu]m)\b|^ ?\w*(?:ki|da|de) \w+"
+
+# With these in it, a line without "?" does not ask in spite of its question word.
+_SET_PHRASES: Final = (
+    "ne guzel", "ne iyi", "ne yazik", "ne kotu", "ne mutlu", "ne hos", "ne fena", "ne sans", "ne de ", "ne olursa",
+    "ne olur ne olmaz", "ne kadar da", "ne kadar guzel", "ne kadar hakli", "ne kadar dogru", "ne kadar iyi",
+    "ne kadar zor", "nasil da", "nasil olsa", "nasil olsun", "kim bilir", "kimbilir", "bir kac", "her ne ", "her kim",
+    "hic kimse", "ne gerek", "ne sen sor", "kac kere", "kac kez", "kac defa", "kac gundur", "kac haftadir", "kac aydir",
+    "kac yildir", "kac zamandir", "sizce de ", "bence de ", "ne diyeyim", "ne bileyim", "sizce onemli", "sence onemli",
+)  # fmt: skip
+_SUBORDINATE: Final = re.compile(r"\w*(?:[dt][iu]g[iu]|[ae]c[ae]g[iu])\w*")
+_CONDITION: Final = re.compile(r"\w{2,}s[ae](?:m|n|k|n[iu]z|l[ae]r|yd[iu])?")
+_NO_CONDITION: Final = frozenset(
+    ("borsa", "hisse", "kimse", "yoksa", "kisa", "masa", "arsa", "piyasa", "nesem", "herkese")
 )
-_TAG_ONLY: Final = re.compile(
-    r"^(?:he|hi|ha|e|ee|ne|what|yok artik|ciddi misin|oyle mi|degil mi|gercekten mi|hadi ya)?[\s?!.]*$"
-)
-_OPEN_RHETORIC: Final = re.compile(
-    r"\b(?:degil mi|olur mu (?:oyle|hic)|olacak is mi|daha ne olsun|ne alaka|bana ne|sana ne|kime ne)\b"
-)
+# What follows a particle that does not ask: "olur mu bilmem", "düştü mü alırım".
+_GOES_ON: Final = re.compile(r"(?:bilm|bilem|bilin|belli|emin|soyl|anlat|anlar|gorec|gorur|tarti|farket|umrumda)\w*")
+_FIRST_PERSON: Final = re.compile(r"\w{2,}(?:[iuae]r[iu]m|[iuae]r[iu]z|[ae]c[ae]g[iu]m|[ae]c[ae]g[iu]z)")
+
+_RHETORIC: Final = (
+    "olur mu oyle", "olur mu hic", "olacak is mi", "daha ne olsun", "ne alaka",
+    "yok artik", "ciddi misin",
+)  # fmt: skip
 
 _CURIOUS: Final = (
     "merak", "acaba", "sizce", "sence", "ne ders", "ne dusun", "fikri olan", "fikriniz", "fikrin", "bilen var",
     "yorumu olan", "anlamadim", "nasil yani", "aciklar mi", "anlatir mi", "yardimci ol", "tavsiye", "emin degilim",
 )  # fmt: skip
 
+_KIND: Final = r"(?:ro)?bot|yapay zeka|ai|chatgpt|gpt|makine|yazilim|insan|gercek|canli|sahte|kurgu"
+_YOU: Final = r"m[iu]s[iu]n(?:[iu]z)?|m[iu]yd[iu]n(?:[iu]z)?"
 _IDENTITY: Final = re.compile(
-    r"\b(?:bot|robot|yapay zeka|ai|chatgpt|gpt|makine|program|yazilim|insan|gercek(?: bir)?(?: insan| kisi| biri)?|canli|sahte)"
-    r"(?:'?s[iu]n)?(?: (?:hesap|mi|mu|biri))? ?m[iu](?:s[iu]n(?:[iu]z)?|yd[iu]n)?\b(?! s[iu]k[iu]|yd[iu]k)|"
-    r"\b(?:bot|robot|yapay zeka|insan|gercek) (?:degil )?m[iu]s[iu]n(?:[iu]z)?\b|"
-    r"\bsen (?:bir )?(?:bot|robot|yapay zeka)s[iu]n (?:degil mi|dimi|di mi)|\bsen nesin\b|"
-    r"\bare (?:you|u) (?:a |an )?(?:bot|robot|ai|human|real|person)\b|\bis this a bot\b"
+    rf"\b(?:{_KIND})(?: (?:bir|bi|biri|birisi|insan|kisi|hesap|hesabi|degil|karakteri?)){{0,3}} (?:{_YOU})\b"
+    rf"|\b(?:bu|sen|siz|o|burasi|karsimdaki|bunlar)(?: \w+){{0,2}} (?:ro)?(?:bot|yapay zeka)(?:lar|s[iu]n(?:[iu]z)?)?"
+    r" (?:m[iu]|m[iu]d[iu]r|degil m[iu]|dimi|di mi)\b"
+    r"|\b(?:ro)?bot (?:m[iu]|m[iu]s[iu]n) (?:insan|gercek) m[iu]\b|\b(?:bot|insan) m[iu] (?:bot|insan|yoksa|bu|var)\b"
+    r"|\b(?:bot|robot)la m[iu] (?:konus|yaz)\w*|\b(?:botsun|botsunuz|robotsun|botmusun\w*|insanmisin\w*|gercekmisin\w*)\b"
+    r"|\bsen nesin\b|\bare (?:you|u) (?:an? )?(?:real |actual )?(?:bot|robot|ai|human|real|person)\b|\bis this a bot\b"
 )
-_IDENTITY_OTHER: Final = re.compile(
-    r"\b(?:insan|gercek) m[iu](?:d[iu]r)? (?:bu|o) (?:haber|soylenti|rakam|veri|fiyat)|\b(?:haber|rakam|veri|soylenti|yukselis|dusus|bu fiyat|toparlanma)\w* gercek m[iu]\b|"
-    r"\b(?:gercek|sahte) m[iu] (?:bu|su)? ?(?:haber|rakam|yukselis|dusus|veri)"
-)
+"""Asked of us: "bot musun", "gerçek misin", "insan mısın", "yapay zekâ mısınız", "bot mu insan mı"."""
 
 
 def is_question(folded: str) -> bool:
     """Whether a folded line asks something, with or without a question mark."""
-    if "?" in folded:
-        return not _TAG_ONLY.match(folded.rpartition("\n")[2].strip())
-    for found in _PARTICLE.finditer(folded):
-        after = found.group("after")
-        if not _GOES_ON.search(after) and len(after.split()) <= 4:
-            return True
-    return bool(_WORD.search(folded)) and not _NOT_ASKED.search(folded) and not folded.rstrip().endswith("!")
+    return any(_asks(part) for part in _PARTS.findall(folded))
 
 
 def is_open(folded: str) -> bool:
-    """Whether a question wants an answer from the room: no exclamation, no tag ("değil mi"), no "ne alaka"."""
-    return is_question(folded) and not _OPEN_RHETORIC.search(folded)
+    """Whether a line asks and wants an answer: not "ne alaka", not a bare "?"."""
+    if any(phrase in folded for phrase in _RHETORIC):
+        return False
+    return is_question(folded)
 
 
 def is_curious(folded: str) -> bool:
@@ -78,5 +95,36 @@ def is_curious(folded: str) -> bool:
 
 
 def is_identity_question(folded: str) -> bool:
-    """Whether a folded line asks if we are bots, real or human: "bot musun", "gerçek misin", "insan mısın" and kin."""
-    return bool(_IDENTITY.search(folded)) and not _IDENTITY_OTHER.search(folded)
+    """Whether a folded line asks if we are bots, real or human, of us and not of the news."""
+    return _IDENTITY.search(folded) is not None
+
+
+def _asks(part: str) -> bool:
+    spoken = words_of(part)
+    if not spoken:
+        return False
+    if part.endswith("?") or "?" in part[-3:]:
+        return True
+    return _asks_by_particle(spoken) or (not part.endswith("!") and _asks_by_word(part, spoken))
+
+
+def _asks_by_particle(spoken: Sequence[str]) -> bool:
+    for at in range(len(spoken) - 1, 0, -1):
+        if _PARTICLE.fullmatch(spoken[at]):
+            after = spoken[at + 1 :]
+            if len(after) > _MOST_AFTER_PARTICLE or any(_GOES_ON.fullmatch(word) for word in after):
+                return False
+            return not (after and _FIRST_PERSON.fullmatch(after[-1]))
+    return False
+
+
+def _asks_by_word(part: str, spoken: Sequence[str]) -> bool:
+    if any(phrase in part for phrase in _PHRASES):
+        return True
+    first = next((at for at, word in enumerate(spoken) if word in _WORDS), None)
+    if first is None or any(phrase in part for phrase in _SET_PHRASES) or spoken.count("ne") > 1:
+        return False
+    return not any(
+        _SUBORDINATE.fullmatch(word) or (word not in _NO_CONDITION and _CONDITION.fullmatch(word))
+        for word in spoken[first + 1 :]
+    )

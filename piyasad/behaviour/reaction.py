@@ -9,22 +9,35 @@ import random
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from piyasad.text import stem
+
 STANDARD: Final = (
-    "👍", "👎", "❤", "🔥", "🥰", "👏", "😁", "🤔", "🤯", "😱", "🤬", "😢", "🎉", "🤩", "🤮", "💩", "🙏", "👌", "🕊", "🤡", "🥱",
-    "🥴", "😍", "🐳", "❤‍🔥", "🌚", "🌭", "💯", "🤣", "⚡", "🍌", "🏆", "💔", "🤨", "😐", "🍓", "🍾", "💋", "🖕", "😈", "😴", "😭",
-    "🤓", "👻", "👨‍💻", "👀", "🎃", "🙈", "😇", "😨", "🤝", "✍", "🤗", "🫡", "🎅", "🎄", "☃", "💅", "🤪", "🗿", "🆒", "💘", "🙉",
-    "🦄", "😘", "💊", "🙊", "😎", "👾", "🤷‍♂", "🤷", "🤷‍♀", "😡",
+    "👍", "👎", "❤", "🔥", "🥰", "👏", "😁", "🤔", "🤯", "😱", "🤬", "😢", "🎉", "🤩", "🤮", "💩", "🙏", "👌",
+    "🕊", "🤡", "🥱", "🥴", "😍", "🐳", "❤‍🔥", "🌚", "🌭", "💯", "🤣", "⚡", "🍌", "🏆", "💔", "🤨", "😐", "🍓",
+    "🍾", "💋", "🖕", "😈", "😴", "😭", "🤓", "👻", "👨‍💻", "👀", "🎃", "🙈", "😇", "😨", "🤝", "✍", "🤗", "🫡",
+    "🎅", "🎄", "☃", "💅", "🤪", "🗿", "🆒", "💘", "🙉", "🦄", "😘", "💊", "🙊", "😎", "👾", "🤷‍♂", "🤷", "🤷‍♀",
+    "😡",
 )  # fmt: skip
 """The emoji of ReactionTypeEmoji in the Bot API documentation. 📈 is not among them."""
 
-# Stems (see text.stem) of words that tell a line's mood.
+# Folded words that tell a line's mood; they are compared by their stems.
 _GOOD: Final = frozenset(
-    ["guzel", "super", "harika", "iyi", "sevindim", "sevin", "tebrik", "bravo", "basari", "umut", "umutlu", "mutlu", "keyif", "keyifli", "tesekkur", "sagol", "eyvallah", "yukseld", "yukseli", "topar", "toparlan", "rekor", "guclu", "olumlu", "katiliyorum", "hakli", "dogru", "sahane", "mukemmel"]
-)
+    map(stem, (
+        "guzel", "super", "harika", "iyi", "sevindim", "sevindirici", "tebrikler", "bravo", "basarili",
+        "umut", "umutlu", "mutlu", "keyifli", "keyif", "tesekkurler", "sagol", "eyvallah", "yukseldi",
+        "yukselis", "toparladi", "toparlandi", "rekor", "guclu", "olumlu", "katiliyorum", "haklisin",
+        "hakli", "sahane", "mukemmel", "kazandi",
+    ))
+)  # fmt: skip
 _BAD: Final = frozenset(
-    ["kotu", "berbat", "uzgun", "uzul", "uzuldum", "zarar", "kayip", "kaybet", "dustu", "dusus", "cakil", "cakildi", "coktu", "panik", "korku", "kork", "endise", "endiseli", "maalesef", "yazik", "stres", "sikinti", "riskli", "batti", "eridi", "kriz", "olumsuz", "sinir", "sinirli", "kaygi"]
-)
-_FUN: Final = ("haha", "ahah", "ahaha", "sjsj", "jsjs", "😂", "🤣", "😄", ":)", "random")
+    map(stem, (
+        "kotu", "berbat", "uzgun", "uzuldum", "uzucu", "zarar", "zararda", "kayip", "kaybettim", "kaybetti",
+        "dustu", "dusus", "cakildi", "coktu", "panik", "korku", "korkuyorum", "korkutuyor", "endise",
+        "endiseli", "maalesef", "yazik", "stres", "stresli", "sikinti", "sikintili", "batti", "eridi",
+        "kriz", "olumsuz", "sinirli", "kaygi", "kaygili",
+    ))
+)  # fmt: skip
+_FUN: Final = ("haha", "ahah", "ahaha", "sjsj", "jsjs", "😂", "🤣", "😄", ":)")
 _THANKS: Final = frozenset({"tesekkur", "tesekkurler", "sagol", "sagolun", "eyvallah"})
 
 _FITTING: Final = {
