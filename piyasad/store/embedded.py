@@ -1,9 +1,9 @@
 """The private PostgreSQL of a daemon without a configured database: found, made, adopted, started, ended.
 
 The engine calls `Embedded.start` before it connects and `stop` after the drain. Only the wheel's binaries are used, not
-its `get_server`: that one serialises all servers of a machine on one lock in a shared folder, blocks, registers an atexit
-hook that ends the server before our drain, creates a system user, and opens *every* parent folder for reading. As root
-we give others the right to pass (x, not r) through those folders that are closed, and name each in the log.
+its `get_server`: that one blocks, serialises all servers of a machine on one lock in a shared folder, registers an
+atexit hook that ends the server before our drain, creates a system user, and opens *every* parent folder for reading.
+As root we give others the right to pass (x, not r) through those folders that are closed, and name each in the log.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Embedded:
             DataDirError: another daemon holds it, no permission, not ours, another PostgreSQL's data.
             ClusterError: PostgreSQL does not start.
         """
-        work = asyncio.ensure_future(asyncio.to_thread(_start, data_dir.absolute(), timeout))
+        work = asyncio.ensure_future(asyncio.to_thread(_start, data_dir, timeout))
         try:
             server = cls(*await asyncio.shield(work))
         except asyncio.CancelledError:
@@ -140,7 +140,7 @@ class Embedded:
 
     async def ended(self) -> None:
         """Return when the server is no longer there: it crashed or somebody ended it."""
-        while self._cluster.postmaster() is not None:
+        while self._cluster.postmaster() is not None:  # noqa: ASYNC110 - it is another process: nobody sets an event
             await asyncio.sleep(0.5)
 
     async def stop(self, timeout: float = 10.0) -> None:
@@ -176,6 +176,7 @@ class Embedded:
 def _start(data_dir: Path, timeout: float) -> tuple[Cluster, int, int, bool]:
     """All that blocks: the cluster, the lock's descriptor, the server's pid and whether it was running before."""
     bin_dir = wheel_bin_dir()
+    data_dir = data_dir.absolute()
     try:
         lock = _hold(data_dir)
     except OSError as error:

@@ -52,10 +52,12 @@ class Migration:
 
 def load() -> list[Migration]:
     """The files shipped with this version, by number."""
-    found = []
-    for file in resources.files("piyasad.store").joinpath("migrations").iterdir():
-        if match := _NAME.fullmatch(file.name):
-            found.append(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")))
+    files = resources.files("piyasad.store").joinpath("migrations").iterdir()
+    found = [
+        Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
+        for file in files
+        if (match := _NAME.fullmatch(file.name))
+    ]
     return sorted(found, key=lambda migration: migration.version)
 
 

@@ -10,7 +10,7 @@ ROW = """m.id, m.chat_id, m.bot_id, m.author, m.kind, m.text,
     extract(epoch FROM coalesce(m.sent_at, m.created_at))::float8 AS at,
     m.telegram_message_id, m.user_id, m.reply_to, m.thread_id"""
 
-_LIVING = "EXISTS (SELECT FROM daemon d WHERE d.id = b.owner AND d.expiry > clock_timestamp())"
+_ALIVE = "EXISTS (SELECT FROM daemon d WHERE d.id = b.owner AND d.expiry > clock_timestamp())"
 
 # --- daemons and leases
 
@@ -35,6 +35,7 @@ EXPIRE_OTHERS = "UPDATE daemon SET expiry = clock_timestamp() WHERE id <> $1 AND
 
 # take: in this order in one transaction. The candidates' dead owners are locked first, so that a beat under way is
 # either seen or comes too late; then the bots in the order of their ids, so that daemons starting together queue up.
+# What was locked decides from there on: an owner that dies in the middle is left to the next take.
 TAKE_KNOWN = """
 INSERT INTO bot (id, name, username)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) AS n(id, name, username) ORDER BY id
@@ -46,14 +47,16 @@ SELECT id FROM daemon WHERE expiry <= clock_timestamp() AND id IN (SELECT owner 
 ORDER BY id FOR UPDATE
 """
 
+_UNOWNED = "(b.owner IS NULL OR b.owner = ANY ($1::text[]) OR NOT EXISTS (SELECT FROM daemon d WHERE d.id = b.owner))"
+
 TAKE_LOCK_BOTS = f"""
-SELECT id FROM bot b WHERE id = ANY ($1::bigint[]) AND NOT {_LIVING} ORDER BY id FOR UPDATE
+SELECT id FROM bot b WHERE id = ANY ($2::bigint[]) AND {_UNOWNED} ORDER BY id FOR UPDATE
 """
 
 TAKE = f"""
-UPDATE bot b SET owner = $1, fence = b.fence + 1, name = n.name, username = n.username
-FROM unnest($2::bigint[], $3::text[], $4::text[]) AS n(id, name, username)
-WHERE b.id = n.id AND b.id = ANY ($5::bigint[]) AND NOT {_LIVING}
+UPDATE bot b SET owner = $2, fence = b.fence + 1, name = n.name, username = n.username
+FROM unnest($3::bigint[], $4::text[], $5::text[]) AS n(id, name, username)
+WHERE b.id = n.id AND b.id = ANY ($6::bigint[]) AND {_UNOWNED}
 RETURNING b.id, b.fence, b.update_offset, b.state, extract(epoch FROM b.disclosed_at)::float8 AS disclosed_at
 """
 
@@ -68,7 +71,7 @@ WHERE id IN (SELECT id FROM bot WHERE owner = $1 AND id = ANY ($2::bigint[]) ORD
 """
 
 BOTS = f"""
-SELECT b.id, b.name, b.username, b.owner, {_LIVING} AS alive, b.fence, b.state, b.state_reason FROM bot b ORDER BY b.id
+SELECT b.id, b.name, b.username, b.owner, {_ALIVE} AS alive, b.fence, b.state, b.state_reason FROM bot b ORDER BY b.id
 """
 
 DAEMONS = """
