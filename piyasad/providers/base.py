@@ -68,7 +68,12 @@ class Completion:
 
 
 class ProviderError(Exception):
-    """A call that gave no text. The message is safe to show: no key, no URL with a secret."""
+    """A call that gave no text. The message is safe to show: no key, no URL with a secret.
+
+    `usage` is (prompt, cached, completion) tokens when the provider said that it charged them all the same.
+    """
+
+    usage: tuple[int, int, int] | None = None
 
 
 class Throttled(ProviderError):
@@ -82,6 +87,18 @@ class Throttled(ProviderError):
 
 class Transient(ProviderError):
     """Server error, cut connection, timeout, nonsense instead of an answer: try elsewhere."""
+
+
+class NotSent(Transient):
+    """The request surely never reached the provider: refused connection, no such host. It cost nothing."""
+
+
+class ServerFault(Transient):
+    """The provider itself says that it failed (5xx). Counted as a request, not as tokens."""
+
+
+class TimedOut(Transient):
+    """No answer within the call's time. The provider may have worked on it all the same."""
 
 
 class Refused(ProviderError):
