@@ -9,7 +9,7 @@ import glob
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,11 @@ __all__ = [
     "Secret",
     "admin_token",
     "bot_token",
+    "default_config",
+    "default_data_dir",
     "diff",
     "load",
     "provider_keys",
-    "shipped",
     "telegram_id",
     "usable_route",
 ]
@@ -49,8 +50,8 @@ def load(
 
     The environment (`PIYASAD_SECTION__KEY`; default: this process's) overrides the files, `overlay` overrides both.
     In an overlay tables merge key by key, any other value and every array is replaced whole, and None takes a key
-    away. `chats` is replaced whole as well; `bots` may be a list (replaced whole) or a mapping from a bot's name to
-    the keys to change in it, where "*" means every bot: `{"bots": {"*": {"active_hours": []}}}`.
+    away. Only `bots` merges by name: `{"bots": [{"name": "Ali Hoca", "active_hours": []}]}` changes that bot alone, the
+    name "*" stands for every bot, and a name that no file has adds a bot.
     Relative paths are relative to the file they stand in.
 
     Raises:
@@ -63,7 +64,7 @@ def load(
     for source in sources:
         problems += tree.add(source)
     problems += _apply_environment(tree, env)
-    problems += _apply_overlay(tree, overlay or {})
+    _apply_overlay(tree, overlay or {})
     _apply_bot_defaults(tree)
     _settle_paths(tree, env)
     settings, faults = _typed(tree)
@@ -77,7 +78,7 @@ def load(
     return settings
 
 
-def shipped() -> Path:
+def default_config() -> Path:
     """The configuration that comes with the program: inside the package, or next to it in a source tree."""
     package = Path(__file__).parent
     inside = package / "config.toml"
@@ -113,7 +114,7 @@ def _read_one(file: Path, named_by: Problem | None) -> Source | Problem:
     except FileNotFoundError:
         if named_by is not None:
             return named_by
-        cure = f"write one, or start from the one that comes with piyasad: cp {shipped()} {file}"
+        cure = f"write one, or start from the one that comes with piyasad: cp {default_config()} {file}"
         return Problem(str(file), None, "", f"there is no such file; {cure}")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -165,33 +166,44 @@ def _apply_environment(tree: Tree, env: Mapping[str, str]) -> list[Problem]:
 
     def origin(path: lines.Path) -> Origin:
         lower = tuple(part.lower() if isinstance(part, str) else part for part in path)
-        name = next((names[lower[:n]] for n in range(len(path), 0, -1) if lower[:n] in names), ENVIRONMENT)
-        return Origin(ENVIRONMENT, None, name)
+        above = (names[lower[:n]] for n in range(len(path), 0, -1) if lower[:n] in names)
+        below = (name for at, name in names.items() if at[: len(path)] == lower)
+        return Origin(ENVIRONMENT, None, next(above, None) or next(below))
 
     tree.override(table, origin)
     return problems
 
 
-def _apply_overlay(tree: Tree, overlay: Mapping[str, Any]) -> list[Problem]:
+def _apply_overlay(tree: Tree, overlay: Mapping[str, Any]) -> None:
     def origin(path: lines.Path) -> Origin:
         return Origin("overlay", None, dotted(path))
 
-    rest = dict(overlay)
-    changes = rest.pop("bots", None)
-    tree.override(rest, origin)
-    if changes is None or not isinstance(changes, Mapping):
-        tree.override({"bots": changes} if changes is not None else {}, origin)
-        return []
-    problems: list[Problem] = []
-    rows = tree.data.get("bots")
-    bots = {i: b for i, b in enumerate(rows if isinstance(rows, list) else ()) if isinstance(b, dict)}
-    for name, change in changes.items():
-        hits = [i for i, b in bots.items() if name == "*" or rules.folded(str(b.get("name"))) == rules.folded(name)]
-        if not hits and name != "*":
-            problems.append(Problem("overlay", None, f"bots.{name}", "there is no such bot"))
-        for i in hits:
-            tree.override_at(("bots", i), change, origin)
-    return problems
+    bots = overlay.get("bots")
+    by_name = isinstance(bots, list | tuple) and all(isinstance(bot, Mapping) for bot in bots)
+    tree.override({key: value for key, value in overlay.items() if not (by_name and key == "bots")}, origin)
+    if by_name:
+        for change in bots or ():
+            _change_bots(tree, change, origin)
+
+
+def _change_bots(tree: Tree, change: Mapping[str, Any], origin: Callable[[lines.Path], Origin]) -> None:
+    """Lay a change over the bot of its name, over all of them ("*"), or add it as a new one."""
+    if not isinstance(tree.data.setdefault("bots", []), list):
+        return  # the file's own fault, reported by the types
+    name = str(change.get("name", ""))
+    every = name == "*"
+    keys = {key: value for key, value in change.items() if key != "name"}
+    rows = tree.data["bots"]
+    hits = [i for i, b in enumerate(rows) if isinstance(b, dict) and (every or _is_named(b, name))]
+    if not hits and not every:
+        rows.append({"name": change.get("name")})
+        hits = [len(rows) - 1]
+    for i in hits:
+        tree.override_at(("bots", i), keys, origin)
+
+
+def _is_named(bot: Mapping[str, Any], name: str) -> bool:
+    return rules.folded(str(bot.get("name", ""))) == rules.folded(name)
 
 
 def _apply_bot_defaults(tree: Tree) -> None:
@@ -209,7 +221,7 @@ def _settle_paths(tree: Tree, env: Mapping[str, str]) -> None:
     data = tree.data
     store = data.setdefault("store", {})
     if isinstance(store, dict) and "data_dir" not in store:
-        store["data_dir"] = str(_default_data_dir(env))
+        store["data_dir"] = str(default_data_dir(env))
     for path in _path_keys(data):
         table: Any = data
         for part in path[:-1]:
@@ -244,14 +256,18 @@ def _expanded(value: str, env: Mapping[str, str]) -> str:
     return home + value[1:] if home and (value == "~" or value.startswith("~/")) else value
 
 
-def _default_data_dir(env: Mapping[str, str]) -> Path:
-    """Under systemd its state folder, else where the user's programs keep data."""
+def default_data_dir(env: Mapping[str, str]) -> Path:
+    """Where data goes when nothing is configured: systemd's state folder, /var/lib for root, else the user's own.
+
+    A server started by root opens the folders above its data for reading, so root's data keeps out of /root.
+    """
     if env.get("STATE_DIRECTORY"):
         return Path(env["STATE_DIRECTORY"].split(":")[0])
-    if env.get("XDG_DATA_HOME"):
-        return Path(env["XDG_DATA_HOME"]) / "piyasad"
-    home = env.get("HOME")
-    return Path(home) / ".local/share/piyasad" if home else Path("data")
+    if os.geteuid() == 0:
+        return Path("/var/lib/piyasad")
+    state = env.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path(env.get("HOME") or "~").expanduser() / ".local" / "state"
+    return base / "piyasad"
 
 
 def _typed(tree: Tree) -> tuple[Settings | None, list[Problem]]:

@@ -52,6 +52,11 @@ class ConfigError(Exception):
         return "\n".join((f"the configuration has {len(self.problems)} errors:", *(f"  {p}" for p in self.problems)))
 
 
+def redacted(text: str) -> str:
+    """A text in which whatever looks like a token or key is an ellipsis."""
+    return _CREDENTIAL.sub("…", text)
+
+
 def dotted(path: Iterable[str | int]) -> str:
     """A path as it is read: bots[2].persona.tone."""
     text = ""
@@ -72,7 +77,7 @@ def shown(value: Any, path: Sequence[str | int] = ()) -> str:
         return "a table"
     if isinstance(value, bool):
         return str(value).lower()
-    text = _CREDENTIAL.sub("…", repr(value))
+    text = redacted(repr(value))
     return text if len(text) <= 60 else text[:59] + "…"
 
 

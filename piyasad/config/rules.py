@@ -12,14 +12,15 @@ from typing import Any
 
 from piyasad.config.lines import Path
 from piyasad.config.service import PRESETS
+from piyasad.text import fold
 
 Fault = tuple[Path, str]
 Where = Callable[[Path], str]  # a path's place in words, for "is also …"
 
 
 def folded(name: str) -> str:
-    """A name as people compare names: case and the two Turkish i make no difference."""
-    return name.strip().translate(str.maketrans("İIı", "iii")).casefold().removeprefix("@")
+    """A name as people compare names: case and Turkish letters make no difference."""
+    return fold(name).strip().removeprefix("@")
 
 
 def faults(data: Mapping[str, Any], where: Where) -> Iterator[Fault]:

@@ -69,9 +69,7 @@ def bot_token(settings: Settings, bot: BotSettings, env: Mapping[str, str]) -> S
         return found
     place, text = found[0]
     if not _TOKEN.fullmatch(text):
-        return Missing(
-            f"what {place} holds is no bot token (digits, a colon, characters); copy it from @BotFather again"
-        )
+        return Missing(f"{place} holds no bot token (digits, a colon, characters); copy it from @BotFather again")
     return Secret(text)
 
 

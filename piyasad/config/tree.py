@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from piyasad.config.lines import Path
-from piyasad.config.report import Problem, dotted
+from piyasad.config.report import Problem, dotted, redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Tree:
     def problem(self, path: Path, message: str) -> Problem:
         """A fault at a path."""
         origin = self.where(path)
-        return Problem(origin.file, origin.line, origin.key, message)
+        return Problem(origin.file, origin.line, origin.key, redacted(message))
 
     def add(self, source: Source) -> list[Problem]:
         """Add a file: tables merge, arrays of tables append; the same value in two places is a fault."""

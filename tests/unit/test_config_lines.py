@@ -113,7 +113,8 @@ def documents(draw: st.DrawFn) -> str:
         kind = draw(st.sampled_from(["scalar", "scalar", "array", "inline"])) if depth else "scalar"
         if kind == "array":
             items = [space() + value(depth - 1) + space() for _ in range(draw(st.integers(0, 3)))]
-            return "[" + ",".join(items) + ("," if items and draw(st.booleans()) else "") + "]"
+            comma = draw(st.booleans())
+            return "[" + ",".join(items) + ("," if items and comma else "") + "]"
         if kind == "inline":
             names = list(dict.fromkeys(key() for _ in range(draw(st.integers(0, 3)))))
             plain = {tomllib.loads(f"{n} = 1").popitem()[0]: n for n in names}
