@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from piyasad.config import Settings
 from piyasad.configload import ConfigError, default_config, default_data_dir, load
@@ -440,3 +443,42 @@ def test_data_goes_where_the_service_manager_or_the_user_keeps_it(monkeypatch: p
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert default_data_dir({"HOME": "/h"}) == Path("/h/.local/state/piyasad")
     assert default_data_dir({"HOME": "/h", "XDG_STATE_HOME": "/s"}) == Path("/s/piyasad")
+
+
+# --- Whatever is written, the answer is settings or a list of faults
+
+junk: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.booleans(),
+        st.integers(-(2**63), 2**63),
+        st.floats(),
+        st.text(max_size=5),
+        st.dates(),
+        st.sampled_from(["09:00-10:00", "groq", "offline", "Ali Hoca", -1001234567890]),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every path of tables down to the values, from the root of a document."""
+    if not isinstance(value, dict):
+        return [path]
+    return [path] * bool(path) + [deeper for key, inner in value.items() for deeper in paths(inner, (*path, key))]
+
+
+@settings_of_hypothesis(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_junk_in_any_place_is_a_fault_or_fine_and_never_a_crash(data: st.DataObject) -> None:
+    document = tomllib.loads(default_config().read_text(encoding="utf-8"))
+    bot = document.pop("bots")[0]
+    where = data.draw(st.sampled_from([*paths(document), *(("bots", *path) for path in paths(bot))]))
+    value = data.draw(junk)
+    for key in reversed(where[1:]):
+        value = {key: value}
+    change = [{"name": "Ali Hoca", **value}] if where[0] == "bots" else value
+    try:
+        load(default_config(), {}, {where[0]: change})
+    except ConfigError as error:
+        assert all(problem.message for problem in error.problems)  # noqa: PT017
