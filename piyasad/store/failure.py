@@ -51,8 +51,8 @@ def tell(error: BaseException) -> str:
         return "the database did not answer in time"
     if isinstance(error, _BAD_DSN):
         return "the database address cannot be read (expected postgresql://user:password@host:port/name)"
-    if isinstance(error, asyncpg.DataError) and getattr(error, "sqlstate", None) is None:
-        return "a value that the database cannot hold"  # asyncpg's own text quotes the value
+    if isinstance(error, asyncpg.DataError):  # its text quotes the value
+        return f"a value that the database cannot hold ({type(error).__name__})"
     if isinstance(error, asyncpg.PostgresError):
         return f"{type(error).__name__}: {error.args[0] if error.args else ''}"
     if isinstance(error, OSError):
