@@ -1,0 +1,159 @@
+"""Meters: how much of one limit is used, over an exact sliding window or since a daily reset.
+
+`quota.py` combines them. Pure: times are readings of one monotonic clock, handed in. An amount is in flight from its
+admission to its settlement and then counts in the window, so however long a call takes it is never forgotten early.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, Protocol
+
+DAY: Final = 86_400.0
+MINUTE: Final = 60.0
+UNKNOWN_WAIT: Final = 0.5  # seconds to look again when only calls in flight stand in the way
+
+
+class Meter(Protocol):
+    """One limit. `used` is what counts now: settled and in flight."""
+
+    limit: int
+    settled: int
+    inflight: int
+
+    def advance(self, now: float) -> None:
+        """Forget what no longer counts."""
+        ...
+
+    def settle(self, amount: int, at: float) -> None:
+        """Count an amount that the provider counted at about `at`."""
+        ...
+
+    def wait(self, amount: int, now: float) -> float:
+        """Seconds until `amount` may fit; 0: now; inf: never."""
+        ...
+
+    def sustainable(self, now: float, kept: int) -> float:
+        """The highest constant rate (amount per second) from now on that never meets the limit less `kept`."""
+        ...
+
+    def ends_in(self, now: float) -> float:
+        """Seconds until the limit starts anew; inf for a sliding window."""
+        ...
+
+
+class Sliding:
+    """An amount counts for `seconds`. Kept in slots, each forgotten when its last moment is out of the window.
+
+    So every sliding window holds at most the limit, and memory does not grow with the rate.
+    """
+
+    __slots__ = ("_first", "_grain", "_ring", "_size", "inflight", "limit", "seconds", "settled")
+
+    def __init__(self, limit: int, seconds: float, slots: int) -> None:
+        self.limit = limit
+        self.seconds = seconds
+        self.settled = 0
+        self.inflight = 0
+        self._grain = seconds / slots
+        self._size = slots + 2
+        self._ring = [0] * self._size
+        self._first: int | None = None  # the oldest slot that counts
+
+    def advance(self, now: float) -> None:
+        first = math.floor((now - self.seconds) / self._grain)
+        if self._first is None:
+            self._first = first
+            return
+        steps = first - self._first
+        if steps <= 0:
+            return
+        if steps >= self._size:
+            self._ring = [0] * self._size
+            self.settled = 0
+        else:
+            for slot in range(self._first, first):
+                index = slot % self._size
+                self.settled -= self._ring[index]
+                self._ring[index] = 0
+        self._first = first
+
+    def settle(self, amount: int, at: float) -> None:
+        slot = math.floor(at / self._grain)
+        if self._first is not None and self._first <= slot < self._first + self._size:
+            self._ring[slot % self._size] += amount
+            self.settled += amount
+
+    def wait(self, amount: int, now: float) -> float:
+        if amount > self.limit:
+            return math.inf
+        self.advance(now)
+        over = self.settled + self.inflight + amount - self.limit
+        if over <= 0:
+            return 0.0
+        first = self._first or 0
+        for slot in range(first, first + self._size):
+            over -= self._ring[slot % self._size]
+            if over <= 0:
+                return max(0.001, (slot + 1) * self._grain + self.seconds - now)
+        return UNKNOWN_WAIT
+
+    def sustainable(self, now: float, kept: int) -> float:
+        self.advance(now)
+        left = self.limit - kept - self.settled - self.inflight
+        first = self._first or 0
+        worst = math.inf
+        for slot in range(first, first + self._size):
+            until = (slot + 1) * self._grain + self.seconds - now  # just before this slot is forgotten
+            if until > 0:
+                worst = min(worst, left / until)
+            left += self._ring[slot % self._size]
+        return max(0.0, worst)
+
+    def ends_in(self, now: float) -> float:
+        return math.inf
+
+
+class Daily:
+    """An amount counts until the next reset. `wall()` is Unix time, `after(t)` the first reset later than `t`."""
+
+    __slots__ = ("_after", "_reset", "_until", "_wall", "inflight", "limit", "settled")
+
+    def __init__(self, limit: int, wall: Callable[[], float], after: Callable[[float], float], now: float) -> None:
+        self.limit = limit
+        self.settled = 0
+        self.inflight = 0
+        self._wall = wall
+        self._after = after
+        self._reset = after(wall())
+        self._until = now + self._reset - wall()
+
+    def advance(self, now: float) -> None:
+        if now < self._until:
+            return
+        wall = self._wall()
+        if wall >= self._reset:  # else the wall clock was set back: the day is not over yet
+            self.settled = 0
+            self._reset = self._after(wall)
+        self._until = now + self._reset - wall
+
+    def settle(self, amount: int, at: float) -> None:
+        self.settled += amount
+
+    def wait(self, amount: int, now: float) -> float:
+        if amount > self.limit:
+            return math.inf
+        self.advance(now)
+        over = self.settled + self.inflight + amount - self.limit
+        if over <= 0:
+            return 0.0
+        return UNKNOWN_WAIT if over <= self.inflight and self.settled + amount <= self.limit else self._until - now
+
+    def sustainable(self, now: float, kept: int) -> float:
+        self.advance(now)
+        left = self.limit - kept - self.settled - self.inflight
+        return max(0.0, left / max(1.0, self._until - now))
+
+    def ends_in(self, now: float) -> float:
+        return self._until - now

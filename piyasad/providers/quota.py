@@ -1,0 +1,281 @@
+"""Quotas: what one provider key may use in a minute and a day, reserved all at once or not at all.
+
+The gateway asks before every call and settles after it. In process; pure but for the clock that is handed in. It never
+waits: it says how long waiting would take.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from piyasad.clock import Clock
+from piyasad.model import Usage
+from piyasad.providers.meter import DAY, MINUTE, Daily, Meter, Sliding
+
+# How much later than our admission a provider may count a request: a call that is under way longer counts from its
+# admission plus this. It lengthens every window by the same, which costs 1.7 % of a minute's limit at most.
+WAY_SECONDS: Final = 1.0
+RESET_MARGIN: Final = 2.0  # seconds after a daily reset before the new day is used: clocks differ
+RESERVE: Final = 0.10  # share of a day's quota kept for answers to people while the quota is paced
+RESERVE_MELTS: Final = 3600.0  # s before the reset over which that reserve melts to nothing
+MOST_STRETCH: Final = 1000.0
+_LEAST_SPAN: Final = 600.0  # s; the rate of talk is never judged by less
+
+_REQUESTS, _TOKENS, _INPUT, _OUTPUT = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a key may use; None: no limit. `reset` is "rolling" or "HH:MM TZ"."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    itpm: int | None = None
+    otpm: int | None = None
+    rpd: int | None = None
+    tpd: int | None = None
+    concurrency: int | None = None
+    counts_cached: bool = True
+    reset: str = "rolling"
+
+    def shared(self, share: float) -> Limits:
+        """One shard's part. Rounded down: a limit too small to be shared leaves nothing."""
+        if share >= 1:
+            return self
+        names = ("rpm", "tpm", "itpm", "otpm", "rpd", "tpd", "concurrency")
+        return replace(self, **{n: math.floor(getattr(self, n) * share) for n in names if getattr(self, n) is not None})
+
+
+class Ticket:
+    """A reservation: what is in flight for one call. It is closed exactly once."""
+
+    __slots__ = ("amounts", "at", "open")
+
+    def __init__(self, amounts: tuple[int, int, int, int], at: float) -> None:
+        self.amounts = amounts
+        self.at = at
+        self.open = True
+
+
+class Quota:
+    """All limits of one key (or of several keys of one account)."""
+
+    def __init__(self, limits: Limits, clock: Clock, *, share: float = 1.0, paced: bool = False) -> None:
+        self.limits = limits
+        self.running = 0
+        self._clock = clock
+        self._paced = paced
+        self._held = -math.inf
+        own = limits.shared(share)
+        self._concurrency = own.concurrency
+        now = clock.mono()
+        minutes = (("rpm", _REQUESTS), ("tpm", _TOKENS), ("itpm", _INPUT), ("otpm", _OUTPUT))
+        days = (("rpd", _REQUESTS), ("tpd", _TOKENS))
+        self._meters: list[tuple[str, Meter, int]] = []
+        for name, kind in minutes:
+            if (limit := getattr(own, name)) is not None:
+                self._meters.append((name, Sliding(limit, MINUTE, 600), kind))
+        for name, kind in days:
+            if (limit := getattr(own, name)) is not None:
+                self._meters.append((name, self._day(limit, now), kind))
+        self._daily = [(meter, kind) for name, meter, kind in self._meters if name in {"rpd", "tpd"}]
+        # What the talk would have used in the last hour if it had not been stretched.
+        self._wanted = {kind: Sliding(0, 3600.0, 360) for _, kind in self._daily}
+        self._since = now
+
+    def reserve(self, prompt: int, completion: int, rank: int = 0) -> Ticket | None:
+        """Reserve a request with its tokens on every limit, or on none (None).
+
+        Of a paced day quota, what is kept for answers to people is given to rank 0 alone.
+        """
+        now = self._clock.mono()
+        if now < self._held or (self._concurrency is not None and self.running >= self._concurrency):
+            return None
+        amounts = (1, prompt + completion, prompt, completion)
+        for _, meter, kind in self._meters:
+            meter.advance(now)
+            if meter.settled + meter.inflight + amounts[kind] > meter.limit:
+                return None
+        if rank and self._paced:
+            for meter, kind in self._daily:
+                if meter.settled + meter.inflight + amounts[kind] > meter.limit - _kept(meter, now):
+                    return None
+        for _, meter, kind in self._meters:
+            meter.inflight += amounts[kind]
+        self.running += 1
+        return Ticket(amounts, now)
+
+    def settle(self, ticket: Ticket, prompt: int, cached: int, completion: int, *, stretch: float = 1.0) -> None:
+        """The call was made and used this. `stretch` is the pace it was made at (1: it did not wait for the pace)."""
+        if not self.limits.counts_cached:
+            prompt = max(0, prompt - cached)
+        used = (1, prompt + completion, prompt, completion)
+        self._close(ticket, used)
+        if self._daily:
+            now = self._clock.mono()
+            for _, kind in self._daily:
+                wanted = self._wanted[kind]
+                wanted.advance(now)
+                wanted.settle(math.ceil(used[kind] * stretch), now)
+
+    def keep(self, ticket: Ticket) -> None:
+        """Nobody knows what the call used: all of it counts as used."""
+        self._close(ticket, ticket.amounts)
+
+    def keep_request(self, ticket: Ticket) -> None:
+        """The call was refused: it counts as a request without tokens."""
+        self._close(ticket, (1, 0, 0, 0))
+
+    def refund(self, ticket: Ticket) -> None:
+        """The call was not made."""
+        self._close(ticket, (0, 0, 0, 0))
+
+    def _close(self, ticket: Ticket, used: tuple[int, int, int, int]) -> None:
+        if not ticket.open:
+            return
+        ticket.open = False
+        self.running -= 1
+        now = self._clock.mono()
+        at = min(now, ticket.at + WAY_SECONDS)
+        for _, meter, kind in self._meters:
+            meter.advance(now)
+            meter.inflight -= ticket.amounts[kind]
+            if used[kind]:
+                meter.settle(used[kind], at)
+
+    def hold(self, seconds: float) -> None:
+        """The provider said to wait: nothing is admitted for so long."""
+        self._held = max(self._held, self._clock.mono() + seconds)
+
+    def wait(self, prompt: int, completion: int, rank: int = 0) -> float:
+        """Seconds until such a request may be admitted; 0: now; inf: it is larger than a limit.
+
+        With only calls in flight in the way, a short guess: their settlement decides.
+        """
+        now = self._clock.mono()
+        amounts = (1, prompt + completion, prompt, completion)
+        longest = max(0.0, self._held - now)
+        for _, meter, kind in self._meters:
+            longest = max(longest, meter.wait(amounts[kind], now))
+        if rank and self._paced:
+            for meter, kind in self._daily:
+                kept = _kept(meter, now)
+                wait = meter.wait(amounts[kind] + kept, now)
+                # A fixed day's reserve melts before its end: never later than the reset, often sooner.
+                longest = max(longest, min(wait, max(0.0, meter.ends_in(now) - RESERVE_MELTS) or wait))
+        if self._concurrency is not None and self.running >= self._concurrency:
+            longest = math.inf if self._concurrency == 0 else max(longest, 0.05)
+        return longest
+
+    @property
+    def held(self) -> float:
+        """Seconds that the provider's own word still holds everything back."""
+        return max(0.0, self._held - self._clock.mono())
+
+    def remaining(self) -> dict[str, float]:
+        """What is left of each limit, 0 to 1, by its configuration key (rpm, tpm, …)."""
+        now = self._clock.mono()
+        found = {}
+        for name, meter, _ in self._meters:
+            meter.advance(now)
+            left = meter.limit - meter.settled - meter.inflight
+            found[name] = max(0.0, left / meter.limit) if meter.limit else 0.0
+        return found
+
+    def stretch(self) -> float | None:
+        """How many times slower the talk must be so that the day's quota lasts; None without a daily quota.
+
+        The rate of talk is that of the last hour as it would have been unstretched; the rate that lasts is the
+        highest constant one that never meets the limit less the reserve for answers.
+        """
+        if not self._daily:
+            return None
+        now = self._clock.mono()
+        span = min(3600.0, max(_LEAST_SPAN, now - self._since))
+        factor = 1.0
+        for meter, kind in self._daily:
+            wanted = self._wanted[kind]
+            wanted.advance(now)
+            if not wanted.settled:
+                continue
+            lasting = meter.sustainable(now, _kept(meter, now))
+            factor = max(factor, wanted.settled / span / lasting if lasting > 0 else MOST_STRETCH)
+        return min(factor, MOST_STRETCH)
+
+    def restore(self, rows: Iterable[Usage]) -> None:
+        """Count what earlier processes used in this day. Rows are by the hour: each counts from its hour's end."""
+        now, wall = self._clock.mono(), self._clock.wall()
+        for row in rows:
+            end = min(wall, row.at + 3600.0)
+            counted = row.prompt - (0 if self.limits.counts_cached else row.cached) + row.completion
+            amounts = (row.requests, counted)
+            for meter, kind in self._daily:
+                ends_in = meter.ends_in(now)
+                since = DAY if math.isinf(ends_in) else DAY - ends_in
+                if wall - end < since:
+                    meter.advance(now)
+                    meter.settle(amounts[kind], now - (wall - end))
+
+    def _day(self, limit: int, now: float) -> Meter:
+        reset = self.limits.reset
+        if reset == "rolling":
+            return Sliding(limit, DAY, 1440)
+        return Daily(limit, self._clock.wall, lambda wall: next_reset(wall - RESET_MARGIN, reset) + RESET_MARGIN, now)
+
+
+def _kept(meter: Meter, now: float) -> int:
+    """What of a day's limit is kept for answers to people."""
+    return math.floor(meter.limit * RESERVE * min(1.0, meter.ends_in(now) / RESERVE_MELTS))
+
+
+def next_reset(wall: float, reset: str) -> float:
+    """The Unix time of the first reset, given as "HH:MM TZ", after `wall`."""
+    clock, _, name = reset.partition(" ")
+    hour, minute = (int(part) for part in clock.split(":"))
+    here = datetime.fromtimestamp(wall, ZoneInfo(name.strip()))
+    then = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    while then.timestamp() <= wall:
+        then += timedelta(days=1)
+    return then.timestamp()
+
+
+class Estimator:
+    """How many tokens a prompt will be, learned from what the provider counted; never far below the truth.
+
+    It follows the highest ratio of tokens to characters seen, and forgets it slowly.
+    """
+
+    __slots__ = ("_ratio",)
+
+    FIRST = 0.5  # tokens a character before anything was learned: Turkish takes about 0.3
+    MARGIN = 1.03
+    FORGET = 0.02
+    EXTRA = 12  # tokens that a chat's form costs besides its text
+
+    def __init__(self) -> None:
+        self._ratio: float | None = None
+
+    def tokens(self, chars: int) -> int:
+        """An upper estimate for a prompt of so many characters."""
+        ratio = self.FIRST if self._ratio is None else self._ratio * self.MARGIN
+        return math.ceil(chars * ratio) + self.EXTRA
+
+    def learn(self, chars: int, tokens: int) -> None:
+        """A prompt of so many characters was counted as so many tokens."""
+        if chars < 40 or tokens <= 0:
+            return
+        seen = tokens / chars
+        if self._ratio is None or seen >= self._ratio:
+            self._ratio = seen
+        else:
+            self._ratio -= (self._ratio - seen) * self.FORGET
+
+    @property
+    def chars_per_token(self) -> float:
+        """For display."""
+        return 1 / (self.FIRST if self._ratio is None else self._ratio)
