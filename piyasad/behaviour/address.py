@@ -29,7 +29,8 @@ _GREETINGS: Final = frozenset(
 _CLAUSE: Final = re.compile(r"[.!?…,;:\n]+")
 
 _REQUEST: Final = re.compile(
-    r"\b(?:sor\w*|soyle\w*|anlat\w*|yorum\w*|fikr\w*|gorus\w*|cevap\w*|acikla\w*|dinle\w*|katil\w+|ne d[ei][ry]\w*|bak\w*)\b"
+    r"\b(?:sor\w*|soyle\w*|anlat\w*|yorum\w*|fikr\w*|gorus\w*"
+    r"|cevap\w*|acikla\w*|dinle\w*|katil\w+|ne d[ei][ry]\w*|bak\w*)\b"
 )
 """Words beside which a first name with an ending is an address ("Ali'ye soralım", "Mehmet'in fikri")."""
 
