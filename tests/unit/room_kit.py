@@ -7,7 +7,7 @@ from typing import Any
 from piyasad.config import BotSettings
 from piyasad.model import Kind, Message
 from piyasad.personas.profile import Persona
-from piyasad.room import Room
+from piyasad.room import Line, Room
 
 CHAT = -1001
 NOW = 1_700_000_000.0
@@ -85,6 +85,12 @@ class Talk:
     ) -> int:
         """A member's line; returns its Telegram id."""
         return self._add(None, user, name, Kind.PERSON, text, ago, to, at)
+
+    def line(self, telegram_id: int) -> Line:
+        """The room's line of a Telegram id."""
+        line = self.room.view(NOW).line(telegram_id)
+        assert line is not None
+        return line
 
     def _add(
         self,
