@@ -10,6 +10,7 @@ from typing import Final
 FAILURES: Final = 3  # in a row; a timeout opens it at once, because it costs a text half its time
 FIRST_SECONDS: Final = 1.0
 MOST_SECONDS: Final = 8.0  # so that a provider which is back is used again within ten seconds
+PROBE_SECONDS: Final = 0.5
 
 
 class Breaker:
@@ -28,7 +29,9 @@ class Breaker:
         return self._until is None or (now >= self._until and not self._probing)
 
     def wait(self, now: float) -> float:
-        """Seconds until a call may be made, if none is under way to decide it."""
+        """Seconds until a call may be made; a short guess while one is under way to decide it."""
+        if self._probing:
+            return PROBE_SECONDS
         return 0.0 if self._until is None else max(0.0, self._until - now)
 
     @property
@@ -52,6 +55,8 @@ class Breaker:
         """A call failed transiently."""
         self._failures += 1
         half_open = self._probing
+        if self._until is not None and not half_open:
+            return  # a call from before it opened: it tells nothing new
         self._probing = False
         if half_open or timeout or self._failures >= FAILURES:
             self._seconds = min(MOST_SECONDS, self._seconds * 2 or FIRST_SECONDS)

@@ -27,6 +27,15 @@ MOST_STRETCH: Final = 1000.0
 _LEAST_SPAN: Final = 600.0  # s; the rate of talk is never judged by less
 
 _REQUESTS, _TOKENS, _INPUT, _OUTPUT = range(4)
+_METERS: Final = (
+    ("rpm", _REQUESTS),
+    ("tpm", _TOKENS),
+    ("itpm", _INPUT),
+    ("otpm", _OUTPUT),
+    ("rpd", _REQUESTS),
+    ("tpd", _TOKENS),
+)
+_DAYS: Final = frozenset({"rpd", "tpd"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +63,12 @@ class Limits:
 class Ticket:
     """A reservation: what is in flight for one call. It is closed exactly once."""
 
-    __slots__ = ("amounts", "at", "open")
+    __slots__ = ("amounts", "at", "meters", "open")
 
-    def __init__(self, amounts: tuple[int, int, int, int], at: float) -> None:
+    def __init__(self, amounts: tuple[int, int, int, int], at: float, meters: list[tuple[str, Meter, int]]) -> None:
         self.amounts = amounts
         self.at = at
+        self.meters = meters  # those it was reserved on: a reload may change the quota's
         self.open = True
 
 
@@ -71,22 +81,36 @@ class Quota:
         self._clock = clock
         self._paced = paced
         self._held = -math.inf
-        own = limits.shared(share)
-        self._concurrency = own.concurrency
-        now = clock.mono()
-        minutes = (("rpm", _REQUESTS), ("tpm", _TOKENS), ("itpm", _INPUT), ("otpm", _OUTPUT))
-        days = (("rpd", _REQUESTS), ("tpd", _TOKENS))
-        self._meters: list[tuple[str, Meter, int]] = []
-        for name, kind in minutes:
-            if (limit := getattr(own, name)) is not None:
-                self._meters.append((name, Sliding(limit, MINUTE, 600), kind))
-        for name, kind in days:
-            if (limit := getattr(own, name)) is not None:
-                self._meters.append((name, self._day(limit, now), kind))
-        self._daily = [(meter, kind) for name, meter, kind in self._meters if name in {"rpd", "tpd"}]
+        self._since = clock.mono()
         # What the talk would have used in the last hour if it had not been stretched.
-        self._wanted = {kind: Sliding(0, 3600.0, 360) for _, kind in self._daily}
-        self._since = now
+        self._wanted = {kind: Sliding(0, 3600.0, 360) for kind in (_REQUESTS, _TOKENS)}
+        self._meters: list[tuple[str, Meter, int]] = []
+        self.change(limits, share=share, paced=paced)
+
+    def change(self, limits: Limits, *, share: float = 1.0, paced: bool = False) -> None:
+        """Take other limits; what was used so far keeps counting."""
+        own, now = limits.shared(share), self._clock.mono()
+        before = {name: meter for name, meter, _ in self._meters}
+        same_day = limits.reset == self.limits.reset
+        self.limits = limits
+        self._paced = paced
+        self._concurrency = own.concurrency
+        meters: list[tuple[str, Meter, int]] = []
+        for name, kind in _METERS:
+            limit = getattr(own, name)
+            if limit is None:
+                continue
+            day = name in _DAYS
+            meter = before.get(name) if same_day or not day else None
+            if meter is None:
+                meter = self._day(limit, now) if day else Sliding(limit, MINUTE, 600)
+                meter.advance(now)
+                if name in before:  # the day is counted otherwise now: all of it counts as of today
+                    meter.settle(before[name].settled + before[name].inflight, now)
+            meter.limit = limit
+            meters.append((name, meter, kind))
+        self._meters = meters
+        self._daily = [(meter, kind) for name, meter, kind in meters if name in _DAYS]
 
     def reserve(self, prompt: int, completion: int, rank: int = 0) -> Ticket | None:
         """Reserve a request with its tokens on every limit, or on none (None).
@@ -108,7 +132,7 @@ class Quota:
         for _, meter, kind in self._meters:
             meter.inflight += amounts[kind]
         self.running += 1
-        return Ticket(amounts, now)
+        return Ticket(amounts, now, self._meters)
 
     def settle(self, ticket: Ticket, prompt: int, cached: int, completion: int, *, stretch: float = 1.0) -> None:
         """The call was made and used this. `stretch` is the pace it was made at (1: it did not wait for the pace)."""
@@ -142,7 +166,7 @@ class Quota:
         self.running -= 1
         now = self._clock.mono()
         at = min(now, ticket.at + WAY_SECONDS)
-        for _, meter, kind in self._meters:
+        for _, meter, kind in ticket.meters:
             meter.advance(now)
             meter.inflight -= ticket.amounts[kind]
             if used[kind]:
@@ -164,10 +188,7 @@ class Quota:
             longest = max(longest, meter.wait(amounts[kind], now))
         if rank and self._paced:
             for meter, kind in self._daily:
-                kept = _kept(meter, now)
-                wait = meter.wait(amounts[kind] + kept, now)
-                # A fixed day's reserve melts before its end: never later than the reset, often sooner.
-                longest = max(longest, min(wait, max(0.0, meter.ends_in(now) - RESERVE_MELTS) or wait))
+                longest = max(longest, _reserve_wait(meter, amounts[kind], now))
         if self._concurrency is not None and self.running >= self._concurrency:
             longest = math.inf if self._concurrency == 0 else max(longest, 0.05)
         return longest
@@ -187,25 +208,21 @@ class Quota:
             found[name] = max(0.0, left / meter.limit) if meter.limit else 0.0
         return found
 
-    def stretch(self) -> float | None:
-        """How many times slower the talk must be so that the day's quota lasts; None without a daily quota.
+    def pace(self) -> dict[str, tuple[float, float]]:
+        """By daily limit (rpd, tpd): the rate that is wanted, and the highest constant one that lasts (per second).
 
-        The rate of talk is that of the last hour as it would have been unstretched; the rate that lasts is the
-        highest constant one that never meets the limit less the reserve for answers.
+        Wanted is the last hour's talk as it would have been unstretched. What lasts never meets the limit less the
+        reserve for answers, before the reset or in any later part of a rolling day.
         """
-        if not self._daily:
-            return None
         now = self._clock.mono()
         span = min(3600.0, max(_LEAST_SPAN, now - self._since))
-        factor = 1.0
+        found = {}
         for meter, kind in self._daily:
             wanted = self._wanted[kind]
             wanted.advance(now)
-            if not wanted.settled:
-                continue
             lasting = meter.sustainable(now, _kept(meter, now))
-            factor = max(factor, wanted.settled / span / lasting if lasting > 0 else MOST_STRETCH)
-        return min(factor, MOST_STRETCH)
+            found["rpd" if kind == _REQUESTS else "tpd"] = (wanted.settled / span, lasting)
+        return found
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used in this day. Rows are by the hour: each counts from its hour's end."""
@@ -231,6 +248,17 @@ class Quota:
 def _kept(meter: Meter, now: float) -> int:
     """What of a day's limit is kept for answers to people."""
     return math.floor(meter.limit * RESERVE * min(1.0, meter.ends_in(now) / RESERVE_MELTS))
+
+
+def _reserve_wait(meter: Meter, amount: int, now: float) -> float:
+    """Seconds until an amount fits without touching what is kept for answers."""
+    ends_in = meter.ends_in(now)
+    if math.isinf(ends_in):
+        return meter.wait(amount + _kept(meter, now), now)
+    spare = meter.limit - meter.settled - meter.inflight - amount
+    if spare < 0:
+        return meter.wait(amount, now)
+    return max(0.0, ends_in - spare * RESERVE_MELTS / (meter.limit * RESERVE))
 
 
 def next_reset(wall: float, reset: str) -> float:

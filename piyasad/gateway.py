@@ -1,0 +1,531 @@
+"""The gateway: the one door to every LLM. Admission, fair order, routing, fallback, accounting.
+
+`turn.py` asks for texts, the engine builds and reloads it. It never calls a provider beyond its quota, never lets a
+text wait past its deadline, and knows nothing of Telegram or the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+from bisect import insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import httpx
+import structlog
+
+from piyasad.clock import Clock
+from piyasad.config.settings import Settings
+from piyasad.metrics import Metrics
+from piyasad.model import Usage
+from piyasad.providers.base import (
+    BadKey,
+    BadModel,
+    BadRequest,
+    Completion,
+    NotSent,
+    ProviderError,
+    Refused,
+    Request,
+    ServerFault,
+    Throttled,
+    TimedOut,
+    Transient,
+)
+from piyasad.providers.door import Door, open_doors
+from piyasad.providers.openai import make_client
+from piyasad.providers.quota import MOST_STRETCH, Quota, Ticket
+
+log = structlog.stdlib.get_logger(__name__)
+
+MOST_CALLS: Final = 3  # of one text, over retries and fallbacks together
+UNSAID_WAIT: Final = 5.0  # s; after a 429 that does not say how long to wait
+UNSAID_DAY_WAIT: Final = 600.0  # s; the same when it was about a day's limit
+STRETCH_SECONDS: Final = 5.0  # how long a reckoned stretch holds
+
+
+class Expired(ProviderError):
+    """The deadline passed before a call was made: it cost nothing."""
+
+
+class NoProvider(ProviderError):
+    """Nobody is left to ask: every key is out until the next reload."""
+
+
+class _Job:
+    """A text on its way: what was tried, and where it stands in the queue."""
+
+    __slots__ = ("calls", "chars", "error", "excluded", "future", "queued", "request", "tried", "waited")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.chars = len(request.system) + len(request.user)
+        self.calls = 0
+        self.error: ProviderError | None = None
+        self.tried: list[Door] = []  # failed here; others first
+        self.excluded: list[Door] = []  # never again for this text
+        self.future: asyncio.Future[tuple[Door, Ticket | None]] | None = None
+        self.queued = False
+        self.waited = 0.0
+
+
+class Gateway:
+    """All LLMs of the route behind one method. One event loop."""
+
+    def __init__(
+        self,
+        doors: Sequence[Door],
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        timeout_seconds: float = 30.0,
+        paced: bool = True,
+        on_usage: Callable[[Usage], None] | None = None,
+        client: httpx.AsyncClient | None = None,
+        env: Mapping[str, str] | None = None,
+        share: float = 1.0,
+    ) -> None:
+        self.doors = list(doors)
+        self._clock = clock
+        self._metrics = metrics
+        self._timeout = timeout_seconds
+        self._paced = paced
+        self._on_usage = on_usage
+        self._client = client
+        self._env = env or {}
+        self._share = share
+        # Sorted: class, then the bot's turn inside the class, then order of arrival.
+        self._queue: list[tuple[int, float, int, _Job]] = []
+        self._arrivals = 0
+        self._turn: dict[int, float] = {}  # class → how far its rounds over the bots have come
+        self._next_turn: dict[tuple[int, int], float] = {}  # (class, bot) → the round of its next text
+        self._timer: asyncio.TimerHandle | None = None
+        self._stretch = (-math.inf, 1.0)
+        self._closed = False
+
+    # --- what others ask
+    async def complete(self, request: Request) -> Completion:
+        """A text for this request.
+
+        Raises:
+            Expired: its deadline passed before any call was made.
+            NoProvider: no key is left that could be asked.
+            ProviderError: of the last call made; `Throttled` also when no quota frees up before the deadline.
+        """
+        job = _Job(request)
+        while True:
+            now = self._clock.mono()
+            if now >= request.deadline:
+                self._count(None, "expired")
+                raise job.error or Expired("the deadline passed before anybody could be asked")
+            taken = None if self._queue else self._take(job, now, ())
+            if taken is None:
+                taken = await self._wait(job, now)
+                job.waited += self._clock.mono() - now
+            if not job.calls:
+                self._metrics.llm_wait.labels(request.klass.value).observe(job.waited)
+            try:
+                return await self._call(job, *taken)
+            except (Refused, NoProvider, Expired):
+                raise
+            except ProviderError as error:
+                job.error = error
+                if job.calls >= MOST_CALLS or not self._eligible(job):
+                    raise
+
+    def stretch(self) -> float:
+        """How many times slower than wanted the talk must be so that the day's quota lasts; at least 1.
+
+        1 when some provider has no daily quota, for then the day cannot run dry.
+        """
+        if not self._paced:
+            return 1.0
+        now = self._clock.mono()
+        if now - self._stretch[0] >= STRETCH_SECONDS:
+            self._stretch = (now, self._reckon_stretch())
+        return self._stretch[1]
+
+    def remaining(self) -> dict[str, dict[str, float]]:
+        """What is left of each limit (0 to 1), by provider and configuration key; of several keys the fullest."""
+        found: dict[str, dict[str, float]] = {}
+        for door in self.doors:
+            if door.quota is not None:
+                row = found.setdefault(door.name, {})
+                for window, ratio in door.quota.remaining().items():
+                    row[window] = max(row.get(window, 0.0), ratio)
+        return found
+
+    def publish(self) -> None:
+        """Set the gauges; to be called before they are read, or every few seconds."""
+        for name, windows in self.remaining().items():
+            for window, ratio in windows.items():
+                self._metrics.quota_remaining_ratio.labels(name, window).set(ratio)
+        self._metrics.quota_stretch_ratio.set(self.stretch())
+        for name in dict.fromkeys(door.name for door in self.doors):
+            is_open = all(door.out or door.breaker.is_open for door in self.doors if door.name == name)
+            self._metrics.breaker_open.labels(name).set(1 if is_open else 0)
+
+    def restore(self, rows: Iterable[Usage]) -> None:
+        """Count what earlier processes used today. To be called once, before the first request."""
+        rows = list(rows)
+        for quota, doors in self._quotas().items():
+            names = {(door.name, door.label) for door in doors}
+            quota.restore(row for row in rows if (row.provider, row.key) in names)
+
+    def apply(self, settings: Settings) -> None:
+        """Take a new configuration: all or nothing. Quotas, breakers and what was learned go on.
+
+        Raises:
+            ConfigError: no provider of the route can be used; everything stays as it was.
+        """
+        if self._client is None:
+            self._client = make_client()
+        known = {(door.name, door.label): door for door in self.doors}
+        doors = open_doors(settings, self._env, self._clock, self._client, share=self._share, known=known)
+        # From here on nothing can fail.
+        self.doors = doors
+        self._timeout = settings.gateway.timeout_seconds
+        self._paced = settings.gateway.pace_daily_quota
+        for quota, of in self._quotas().items():
+            quota.change(of[0].limits, share=self._share, paced=self._paced)
+        self._stretch = (-math.inf, 1.0)
+        self._pump()
+
+    async def close(self) -> None:
+        """Give connections back. Requests still waiting are refused."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for *_, job in self._queue:
+            if job.future is not None and not job.future.done():
+                job.future.set_exception(NoProvider("the gateway is closed"))
+        self._queue.clear()
+        for door in self.doors:
+            await door.provider.close()
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    # --- admission
+    def _eligible(self, job: _Job) -> list[Door]:
+        return [door for door in self.doors if not door.out and door not in job.excluded]
+
+    def _take(self, job: _Job, now: float, blocked: Sequence[Door]) -> tuple[Door, Ticket | None] | None:
+        """The first door of the route that admits the text now; one that failed it before only if no other does."""
+        request = job.request
+        rank = request.klass.rank
+        for again in (False, True) if job.tried else (False,):
+            for door in self.doors:
+                if door.out or door in blocked or (door in job.tried) is not again or door in job.excluded:
+                    continue
+                if not door.breaker.admits(now):
+                    continue
+                quota = door.quota
+                ticket = None
+                if quota is not None:
+                    ticket = quota.reserve(door.estimator.tokens(job.chars), request.max_tokens + door.allowance, rank)
+                    if ticket is None:
+                        continue
+                door.breaker.begin()
+                return door, ticket
+        return None
+
+    def _soonest(self, job: _Job, doors: Iterable[Door], now: float) -> float:
+        """Seconds until one of these doors may admit the text."""
+        request, rank = job.request, job.request.klass.rank
+        soonest = math.inf
+        for door in doors:
+            wait = door.breaker.wait(now)
+            if door.quota is not None and wait < soonest:
+                prompt = door.estimator.tokens(job.chars)
+                wait = max(wait, door.quota.wait(prompt, request.max_tokens + door.allowance, rank))
+            soonest = min(soonest, wait)
+        return soonest
+
+    async def _wait(self, job: _Job, now: float) -> tuple[Door, Ticket | None]:
+        """Stand in the queue until a door admits the text, or its deadline."""
+        eligible = self._eligible(job)
+        if self._closed or not eligible:
+            raise job.error or NoProvider("every key is out until the next reload")
+        left = job.request.deadline - now
+        soonest = self._soonest(job, eligible, now)
+        if soonest >= left:
+            self._count(None, "throttled")
+            raise job.error or Throttled(
+                f"no quota frees up within the {left:.0f} s left" if soonest < math.inf else "larger than every limit",
+                None if math.isinf(soonest) else soonest,
+            )
+        loop = asyncio.get_running_loop()
+        job.future = loop.create_future()
+        self._enqueue(job)
+        deadline = loop.call_later(left, self._expire, job)
+        self._pump()
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            if job.future.done() and not job.future.cancelled() and job.future.exception() is None:
+                self._give_back(*job.future.result())
+            raise
+        finally:
+            deadline.cancel()
+            self._leave(job)
+
+    def _enqueue(self, job: _Job) -> None:
+        """Rounds over the bots of a class: a bot's second text waits for the others' first."""
+        rank, bot = job.request.klass.rank, job.request.bot_id
+        turn = max(self._turn.get(rank, 0.0), self._next_turn.get((rank, bot), 0.0))
+        self._next_turn[rank, bot] = turn + 1
+        self._arrivals += 1
+        insort(self._queue, (rank, turn, self._arrivals, job))
+        job.queued = True
+
+    def _leave(self, job: _Job) -> None:
+        if job.queued:  # it left before its turn
+            self._queue = [row for row in self._queue if row[3] is not job]
+            job.queued = False
+            self._pump()
+        job.future = None
+        if not self._queue:
+            self._turn.clear()
+            self._next_turn.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _expire(self, job: _Job) -> None:
+        if job.future is not None and not job.future.done():
+            self._count(None, "expired")
+            job.future.set_exception(job.error or Expired("the deadline passed while waiting for quota"))
+
+    def _give_back(self, door: Door, ticket: Ticket | None) -> None:
+        """Admitted, but nobody is there any more to make the call."""
+        door.breaker.abandon()
+        if ticket is not None and door.quota is not None:
+            door.quota.refund(ticket)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Admit from the queue in order. Nobody overtakes at a door that one before him waits for."""
+        if not self._queue:
+            return
+        now = self._clock.mono()
+        blocked: list[Door] = []
+        live = [door for door in self.doors if not door.out]
+        index, again = 0, math.inf
+        while index < len(self._queue) and len(blocked) < len(live):
+            rank, turn, _, job = self._queue[index]
+            future = job.future
+            eligible = self._eligible(job)
+            if future is None or future.done() or not eligible:
+                del self._queue[index]
+                job.queued = False
+                if future is not None and not future.done():
+                    future.set_exception(job.error or NoProvider("every key is out until the next reload"))
+                continue
+            taken = self._take(job, now, blocked)
+            if taken is not None:
+                del self._queue[index]
+                job.queued = False
+                self._turn[rank] = max(self._turn.get(rank, 0.0), turn)
+                future.set_result(taken)
+                continue
+            again = min(again, self._soonest(job, (door for door in eligible if door not in blocked), now))
+            blocked += [door for door in eligible if door not in blocked]
+            index += 1
+        self._alarm(now, again)
+
+    def _alarm(self, now: float, seconds: float) -> None:
+        """Look at the queue again after so long."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._queue and seconds < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(max(0.005, seconds), self._pump)
+
+    # --- one call
+    async def _call(self, job: _Job, door: Door, ticket: Ticket | None) -> Completion:
+        request, quota = job.request, door.quota
+        left = request.deadline - self._clock.mono()
+        if left <= 0:
+            self._give_back(door, ticket)
+            self._count(None, "expired")
+            raise job.error or Expired("the deadline passed while waiting for quota")
+        timeout = min(self._timeout, left)
+        if self._another_could(job, door, left / 2):
+            timeout = min(self._timeout, left / 2)
+        job.calls += 1
+        try:
+            completion = await door.provider.complete(request, timeout=timeout)
+        except ProviderError as error:
+            self._failed(job, door, ticket, error)
+            raise
+        except BaseException:  # cancelled, or a fault of ours: nobody knows what was used
+            door.breaker.abandon()
+            if ticket is not None and quota is not None:
+                quota.keep(ticket)
+            self._pump()
+            raise
+        door.breaker.success()
+        prompt, cached, spent = completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens
+        if ticket is not None and quota is not None:
+            if prompt or spent:
+                quota.settle(ticket, prompt, cached, spent, stretch=self.stretch() if request.klass.rank else 1.0)
+                door.estimator.learn(job.chars, prompt)
+            else:
+                quota.keep(ticket)
+        cost = door.cost(completion)
+        self._account(door, prompt, cached, spent, cost)
+        self._count(door, "ok")
+        if self._queue:
+            self._pump()
+        return dataclasses.replace(completion, cost=cost, calls=job.calls)
+
+    def _another_could(self, job: _Job, door: Door, within: float) -> bool:
+        """Whether some other provider could still answer this text if this one does not."""
+        if len(self.doors) == 1 or job.calls + 1 >= MOST_CALLS:
+            return False
+        now = self._clock.mono()
+        others = (d for d in self._eligible(job) if d is not door and not d.breaker.is_open)
+        return self._soonest(job, others, now) < within
+
+    def _failed(self, job: _Job, door: Door, ticket: Ticket | None, error: ProviderError) -> None:
+        """Settle what a failed call used, and draw the consequence for its door."""
+        now = self._clock.mono()
+        if error.usage is not None:
+            self._account(door, *error.usage, 0.0)
+        if ticket is not None and door.quota is not None:
+            _settle_failure(door.quota, ticket, error)
+        if isinstance(error, Transient):
+            door.breaker.failure(now, timeout=isinstance(error, TimedOut))
+        elif isinstance(error, Throttled):
+            door.breaker.abandon()
+            unsaid = UNSAID_DAY_WAIT if error.window == "day" else UNSAID_WAIT
+            wait = unsaid if error.retry_after is None else error.retry_after
+            if door.quota is not None:
+                door.quota.hold(wait)
+            log.info("gateway.throttled", provider=door.name, wait_seconds=round(wait, 1), reason=str(error))
+        else:
+            door.breaker.success()
+        if isinstance(error, BadKey):
+            self._shut(door, str(error), f"put a valid key into {door.place} and reload")
+        elif isinstance(error, BadModel):
+            self._bad_model(door, error)
+        elif isinstance(error, BadRequest):
+            log.warning("gateway.bad_request", provider=door.name, reason=str(error))
+        if isinstance(error, TimedOut | BadRequest):
+            job.excluded.append(door)
+        elif door not in job.tried:
+            job.tried.append(door)
+        self._count(door, _outcome(error))
+        self._pump()
+
+    def _bad_model(self, door: Door, error: BadModel) -> None:
+        use = getattr(door.provider, "use_model", None)
+        if door.fallback_model and use is not None and door.provider.model != door.fallback_model:
+            log.error("gateway.model_replaced", provider=door.name, reason=str(error), now=door.fallback_model)
+            use(door.fallback_model)
+            return
+        self._shut(door, str(error), f"set [providers.{door.name}] model to one the key may use and reload")
+
+    def _shut(self, door: Door, reason: str, cure: str) -> None:
+        if not door.out:
+            door.out = reason
+            log.error("gateway.key_out", provider=door.name, key=door.label, reason=reason, cure=cure)
+
+    # --- books
+    def _account(self, door: Door, prompt: int, cached: int, spent: int, cost: float) -> None:
+        model = door.provider.model
+        tokens = self._metrics.llm_tokens
+        for kind, amount in (("prompt", prompt), ("cached", cached), ("completion", spent)):
+            if amount:
+                tokens.labels(door.name, model, kind).inc(amount)
+        if cost:
+            self._metrics.llm_cost_usd.labels(door.name, model).inc(cost)
+        if self._on_usage is not None:
+            self._on_usage(Usage(door.name, door.label, model, self._clock.wall(), 1, prompt, cached, spent, cost))
+
+    def _count(self, door: Door | None, outcome: str) -> None:
+        """Every request ends with a reason; one that reached no provider has none in its labels."""
+        if door is None:
+            self._metrics.llm_requests.labels("", "", outcome).inc()
+        else:
+            self._metrics.llm_requests.labels(door.name, door.provider.model, outcome).inc()
+
+    def _quotas(self) -> dict[Quota, list[Door]]:
+        found: dict[Quota, list[Door]] = {}
+        for door in self.doors:
+            if door.quota is not None:
+                found.setdefault(door.quota, []).append(door)
+        return found
+
+    def _reckon_stretch(self) -> float:
+        quotas = [quota for quota, doors in self._quotas().items() if not all(door.out for door in doors)]
+        paces = [quota.pace() for quota in quotas]
+        factor = 1.0
+        for window in ("rpd", "tpd"):
+            if not paces or not all(window in pace for pace in paces):
+                continue  # somebody has no such limit: it cannot run out
+            wanted = math.fsum(pace[window][0] for pace in paces)
+            lasting = math.fsum(pace[window][1] for pace in paces)
+            if wanted > 0:
+                factor = max(factor, wanted / lasting if lasting > 0 else MOST_STRETCH)
+        return min(factor, MOST_STRETCH)
+
+
+def build(
+    settings: Settings,
+    env: Mapping[str, str],
+    clock: Clock,
+    metrics: Metrics,
+    *,
+    on_usage: Callable[[Usage], None] | None = None,
+    share: float = 1.0,
+) -> Gateway:
+    """The gateway of a configuration; `share` is 1/n for one of n shards. It owns its connections: `close()` it.
+
+    Raises:
+        ConfigError: no provider of the route can be used.
+    """
+    client = make_client()
+    return Gateway(
+        open_doors(settings, env, clock, client, share=share),
+        clock,
+        metrics,
+        timeout_seconds=settings.gateway.timeout_seconds,
+        paced=settings.gateway.pace_daily_quota,
+        on_usage=on_usage,
+        client=client,
+        env=env,
+        share=share,
+    )
+
+
+def _settle_failure(quota: Quota, ticket: Ticket, error: ProviderError) -> None:
+    if error.usage is not None:
+        quota.settle(ticket, *error.usage)
+    elif isinstance(error, NotSent):
+        quota.refund(ticket)
+    elif isinstance(error, Transient) and not isinstance(error, ServerFault):
+        quota.keep(ticket)
+    else:
+        quota.keep_request(ticket)
+
+
+def _outcome(error: ProviderError) -> str:
+    for kind, name in _OUTCOMES:
+        if isinstance(error, kind):
+            return name
+    return "failed"
+
+
+_OUTCOMES: Final[tuple[tuple[type[ProviderError], str], ...]] = (
+    (TimedOut, "timeout"),
+    (Throttled, "throttled"),
+    (Transient, "transient"),
+    (Refused, "refused"),
+    (BadModel, "bad_model"),
+    (BadKey, "bad_key"),
+    (BadRequest, "bad_request"),
+)

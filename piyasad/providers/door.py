@@ -1,0 +1,172 @@
+"""A door: one provider with one key, its quota, breaker and books; and how the configuration becomes doors.
+
+The gateway walks the doors in the order of the route. Nothing here calls a provider.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+import structlog
+
+from piyasad.clock import Clock
+from piyasad.config.report import ConfigError, Problem
+from piyasad.config.secrets import Missing, Secret, provider_keys
+from piyasad.config.service import Price, ProviderSettings
+from piyasad.config.settings import Settings
+from piyasad.providers.base import Completion, Provider
+from piyasad.providers.breaker import Breaker
+from piyasad.providers.openai import OpenAIProvider
+from piyasad.providers.quota import Estimator, Limits, Quota
+
+log = structlog.stdlib.get_logger(__name__)
+
+NO_PRICE: Final = Price()
+NO_LIMITS: Final = Limits()
+
+
+@dataclass(slots=True, eq=False)
+class Door:
+    """One way to a text. `out` says why it is shut until the next reload; "" when it is not."""
+
+    name: str
+    label: str  # which key: a fingerprint, "" without one
+    place: str  # where the key comes from, for the cure
+    provider: Provider
+    quota: Quota | None  # None: nothing to count (offline, a server of one's own)
+    breaker: Breaker
+    estimator: Estimator
+    price: Price = NO_PRICE
+    fallback_model: str | None = None
+    limits: Limits = NO_LIMITS
+    out: str = ""
+
+    @property
+    def allowance(self) -> int:
+        """Output tokens that the model takes beyond what a text needs."""
+        return int(getattr(self.provider, "allowance", 0))
+
+    def cost(self, completion: Completion) -> float:
+        """US dollars."""
+        price = self.price
+        cached = price.input if price.cached is None else price.cached
+        fresh = completion.prompt_tokens - completion.cached_tokens
+        spent = fresh * price.input + completion.cached_tokens * cached + completion.completion_tokens * price.output
+        return spent / 1_000_000
+
+
+def open_doors(
+    settings: Settings,
+    env: Mapping[str, str],
+    clock: Clock,
+    client: httpx.AsyncClient,
+    *,
+    share: float = 1.0,
+    known: Mapping[tuple[str, str], Door] | None = None,
+) -> list[Door]:
+    """The doors of the route, in order. A provider without a usable key is left out with a warning.
+
+    `known` are the doors before a reload: their quotas, breakers and what they learned go on. Nothing of them is
+    changed here, so a failure leaves them as they were; the caller gives the quotas their new limits.
+
+    Raises:
+        ConfigError: no provider of the route can be used.
+    """
+    doors: list[Door] = []
+    reasons: list[str] = []
+    for name in settings.gateway.route:
+        provider = settings.provider(name)
+        keys = provider_keys(settings, name, env)
+        if provider is None or isinstance(keys, Missing):
+            reason = keys.reason if isinstance(keys, Missing) else "not configured"
+            reasons.append(f"{name}: {reason}")
+            log.warning("gateway.provider_left_out", provider=name, reason=reason)
+            continue
+        try:
+            doors += _of_provider(name, provider, keys, clock, client, share, settings, known or {})
+        except ValueError as error:
+            reasons.append(f"{name}: {error}")
+            log.warning("gateway.provider_left_out", provider=name, reason=str(error))
+    if not doors:
+        text = f'no provider can be used ({"; ".join(reasons)}); give one a key, or add "offline" to the route'
+        raise ConfigError([Problem("", None, "gateway.route", text)])
+    return doors
+
+
+def limits_of(provider: ProviderSettings) -> Limits:
+    """The limits a provider's settings name."""
+    return Limits(
+        rpm=provider.rpm,
+        tpm=provider.tpm,
+        itpm=provider.itpm,
+        otpm=provider.otpm,
+        rpd=provider.rpd,
+        tpd=provider.tpd,
+        concurrency=provider.max_concurrency,
+        counts_cached=provider.counts_cached is not False,
+        reset=provider.quota_reset or "rolling",
+    )
+
+
+def fingerprint(key: str) -> str:
+    """Which key, without the key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:8] if key else ""
+
+
+def _of_provider(
+    name: str,
+    settings: ProviderSettings,
+    keys: list[Secret],
+    clock: Clock,
+    client: httpx.AsyncClient,
+    share: float,
+    root: Settings,
+    known: Mapping[tuple[str, str], Door],
+) -> list[Door]:
+    if settings.kind == "offline":
+        from piyasad.providers.offline import OfflineProvider
+
+        return [Door(name, "", "", OfflineProvider(name), None, Breaker(), Estimator())]
+    places = [*(f"${variable}" for variable in settings.api_key_env), *(str(file) for file in settings.api_key_file)]
+    place = " or ".join(places) or f"[secrets] dir, file {name}"
+    paced = root.gateway.pace_daily_quota
+    shared: Quota | None = None
+    found = []
+    for key in [secret.reveal() for secret in keys] or [""]:
+        label = fingerprint(key)
+        before = known.get((name, label))
+        limits = limits_of(settings)
+        if settings.separate_quota or shared is None:
+            shared = before.quota if before is not None and before.quota is not None else None
+            shared = shared or Quota(limits, clock, share=share, paced=paced)
+        provider = _provider(name, settings, key, client)
+        same = before is not None and before.provider.model == provider.model
+        found.append(
+            Door(
+                name,
+                label,
+                place,
+                provider,
+                shared,
+                before.breaker if before is not None else Breaker(),
+                before.estimator if before is not None and same else Estimator(),
+                settings.price or NO_PRICE,
+                settings.fallback_model,
+                limits,
+            )
+        )
+    return found
+
+
+def _provider(name: str, settings: ProviderSettings, key: str, client: httpx.AsyncClient) -> Provider:
+    if not settings.model:
+        raise ValueError(f"no model; set [providers.{name}] model")
+    if settings.kind == "openai":
+        if not settings.base_url:
+            raise ValueError(f"no address; set [providers.{name}] base_url")
+        return OpenAIProvider(name, settings.base_url, key, settings.model, client, temperature=settings.temperature)
+    raise ValueError(f"no kind; set [providers.{name}] kind" if settings.kind is None else f"kind {settings.kind!r}")
