@@ -114,7 +114,7 @@ def stem(word: str) -> str:
     It is good enough to compare words with one another (both sides go through it), not to be shown.
     """
     if "'" in word:
-        return word.partition("'")[0]
+        word = word.partition("'")[0]
     if len(word) < 5:
         return word
     found = _STEM.match(word)

@@ -58,10 +58,11 @@ def may_reply(view: RoomView, bot_id: int, target: Line, now: float) -> Reason |
         return None
     if target.depth + 1 > MAX_DEPTH:
         return Reason.DEPTH
-    recent = view.since(now - WINDOW)
     between = 0
     run: int | None = None
-    for line in recent:
+    for line in reversed(view.lines):
+        if line.message.at <= now - WINDOW:
+            break
         if _between(line, bot_id, other):
             between += 1
         elif run is None:
@@ -76,8 +77,12 @@ def may_reply(view: RoomView, bot_id: int, target: Line, now: float) -> Reason |
 def replies_allowed(view: RoomView, now: float) -> bool:
     """Whether one more reply to a bot keeps the share of such replies; free while people are about."""
     bots = answers = 0
-    for line in view.since(now - WINDOW):
-        if line.message.bot_id is None:
+    since = now - WINDOW
+    for line in reversed(view.lines):
+        message = line.message
+        if message.at <= since:
+            break
+        if message.bot_id is None:
             return True
         bots += 1
         if line.answers is not None and line.answers.bot_id is not None:

@@ -55,7 +55,7 @@ def decide(
         reactions_on, replies_on: off in basic groups, whose message ids differ per account.
         asked_to: the operator's `speak`: orders and people-first do not hold the bot back.
     """
-    turn = _Turn(persona, view, conversation, now, rng, roster, claimed)
+    turn = _Turn(persona, view, conversation, now, rng, roster, claimed, topic_cooldown)
     if not asked_to:
         held = turn.held_back()
         if held:
@@ -63,9 +63,8 @@ def decide(
     stop = governor.may_speak(view, persona.bot_id, now, bots=len(roster))
     if stop is not None:
         return turn.silence(stop)
-    cool = topic.cooling(view, persona.bot_id, now) if topic_cooldown else {}
     if view.silent_for(now) >= LULL_SECONDS:
-        return turn.open_topic("the room was silent", cool)
+        return turn.open_topic("the room was silent", turn.cooling())
     if rng.random() < conversation.reaction_probability:
         return turn.react(allowed_reactions) if reactions_on else turn.silence("no reactions here")
     last_is_bot = view.last is not None and view.last.bot_id is not None
@@ -74,7 +73,7 @@ def decide(
         reply = turn.reply()
         if reply is not None:
             return reply
-    return turn.carry_on(cool)
+    return turn.carry_on()
 
 
 def answer(
@@ -115,6 +114,7 @@ class _Turn:
         rng: random.Random,
         roster: Mapping[int, Persona],
         claimed: Collection[int],
+        topic_cooldown: bool,
     ) -> None:
         self.persona = persona
         self.view = view
@@ -123,7 +123,12 @@ class _Turn:
         self.rng = rng
         self.roster = roster
         self.claimed = claimed
+        self.topic_cooldown = topic_cooldown
         self.handles = frozenset(each.handle for each in roster.values())
+
+    def cooling(self) -> dict[str, float]:
+        """This bot's topics in cooldown."""
+        return topic.cooling(self.view, self.persona.bot_id, self.now) if self.topic_cooldown else {}
 
     def silence(self, reason: str) -> Intent:
         return Intent(IntentKind.SILENCE, self.view.chat_id, reason)
@@ -226,13 +231,15 @@ class _Turn:
             explains=line.question and line.message.is_person,
         )
 
-    def carry_on(self, cool: Mapping[str, float]) -> Intent:
+    def carry_on(self) -> Intent:
         """Continue, open a topic or stay silent, by their shares."""
+        cool = self.cooling()
         share = self.conversation.continue_share
         mark = self.rng.random()
         if mark < share and self.view.silent_for(self.now) < LIVE_SECONDS:
             about = topic.current(self.view)
-            if about is None or about not in cool:
+            # Where every topic is cool, hopping between them at each line would be no better than staying.
+            if about is None or about not in cool or len(cool) == len(self.view.book.names):
                 return self._line(IntentKind.CONTINUE, "the room is live", about=about)
             return self.open_topic("the present topic has cooled down", cool)
         if mark < share + (1.0 - share) * TOPIC_PART:

@@ -74,7 +74,13 @@ def may_ask(persona: Persona, view: RoomView, rng: random.Random) -> bool:
     """Whether the line may end in a question: the persona's share over its last lines is kept, by count."""
     share = BEGINNER_SHARE if persona.beginner else QUESTION_SHARE
     mark = rng.random()
-    own = [line.question for line in reversed(view.lines) if line.message.bot_id == persona.bot_id][:_RECENT_OWN]
     if mark >= 2 * share:
         return False
-    return sum(own) + 1 <= share * (len(own) + 1) if own else mark < share
+    own = asked = 0
+    for line in reversed(view.lines):
+        if line.message.bot_id == persona.bot_id:
+            own += 1
+            asked += line.question
+            if own == _RECENT_OWN:
+                break
+    return asked + 1 <= share * (own + 1) if own else mark < share

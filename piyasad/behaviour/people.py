@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from piyasad.model import Message
     from piyasad.room import Line, RoomView
 
 EXCHANGE_MESSAGES: Final = 3
@@ -23,9 +24,12 @@ AROUND_SECONDS: Final = 600.0
 
 def talking(view: RoomView, now: float) -> bool:
     """Whether two people exchange three or more messages in 3 min, or did within the last 3 min."""
-    people = [
-        line.message for line in view.since(now - 2 * EXCHANGE_SECONDS) if line.message.bot_id is None
-    ]  # newest first
+    people: list[Message] = []  # newest first
+    for message in reversed(view.messages):
+        if message.at <= now - 2 * EXCHANGE_SECONDS:
+            break
+        if message.bot_id is None:
+            people.append(message)
     for at, newest in enumerate(people):
         if newest.at <= now - EXCHANGE_SECONDS:
             return False

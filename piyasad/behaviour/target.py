@@ -30,7 +30,7 @@ _LEAST_WEIGHT: Final = 0.1
 
 def mentions(line: Line, persona: Persona) -> bool:
     """Whether a line names a bot: its @username or its full name."""
-    if persona.handle in line.handles:
+    if line.handles and persona.handle in line.handles:
         return True
     name = persona.name_words
     if len(name) < 2 or name[0] not in line.keys:
@@ -57,8 +57,7 @@ def score(
         bot_replies: replies of bots that the line already has.
     """
     message = line.message
-    age = now - message.at
-    parts = [PERSON if message.bot_id is None else BOT, next((gain for most, gain in AGES if age < most), OLDER)]
+    parts = [PERSON if message.bot_id is None else BOT, _age(now - message.at)]
     if "?" in message.text:
         parts.append(QUESTION_MARK)
     if line.curious:
@@ -66,26 +65,37 @@ def score(
     if mentions(line, persona):
         parts.append(MENTIONS_ME)
     keys = line.keys
-    parts += [
-        SYMBOL
-        for term in persona.watch_terms
-        if term[0] in keys and (len(term) == 1 or all(word in keys for word in term))
-    ]
-    parts += [TOPIC for topic in line.topics if topic in topics]
+    for term in persona.watch_terms:
+        if term[0] in keys and (len(term) == 1 or all(word in keys for word in term)):
+            parts += (SYMBOL,)
+    for topic in line.topics:
+        if topic in topics:
+            parts += (TOPIC,)
     if message.bot_id is not None:
         author = roster.get(message.bot_id)
         if author is not None and persona.related and persona.knows(author):
             parts.append(RELATION)
     if line.feeling < 0 and persona.empathic:
         parts.append(LOW_MOOD)
-    parts.append(HAS_REPLY * bot_replies)
+    if bot_replies:
+        parts.append(HAS_REPLY * bot_replies)
     return fsum(parts)
 
 
+def _age(seconds: float) -> float:
+    for most, gain in AGES:
+        if seconds < most:
+            return gain
+    return OLDER
+
+
 def bot_replies(view: RoomView) -> dict[int, int]:
-    """How many replies of bots each Telegram message has in the window."""
+    """How many replies of bots each of the last `LOOK_BACK` messages has, by Telegram id.
+
+    A reply comes after what it answers, so those messages' replies are among them.
+    """
     counts: dict[int, int] = {}
-    for message in view.messages:
+    for message in view.messages[-LOOK_BACK:]:
         if message.reply_to is not None and message.bot_id is not None:
             counts[message.reply_to] = counts.get(message.reply_to, 0) + 1
     return counts

@@ -63,6 +63,8 @@ class Persona:
     """The folded first word of the name."""
     name_words: tuple[str, ...]
     """The folded words of the name."""
+    name_key: str
+    """The folded name, by which relations know it."""
     watch_terms: tuple[tuple[str, ...], ...]
     """The stems of each watched symbol or subject; a line that has all stems of one names it."""
     interest_keys: tuple[tuple[str, float], ...]
@@ -110,6 +112,7 @@ class Persona:
             handle=bot.username.lower(),
             first_name=name_words[0] if name_words else "",
             name_words=name_words,
+            name_key=fold(bot.name),
             watch_terms=tuple(term for term in map(_term, persona.watchlist) if term),
             interest_keys=tuple(interests.items()),
             related=frozenset(fold(relation.bot.removeprefix("@")) for relation in persona.relations),
@@ -120,4 +123,4 @@ class Persona:
 
     def knows(self, other: Persona) -> bool:
         """Whether a relation to another bot is configured, by its name or its username."""
-        return fold(other.name) in self.related or fold(other.username) in self.related
+        return other.name_key in self.related or other.handle in self.related

@@ -235,7 +235,8 @@ def test_a_restart_finds_the_hours_cap_again() -> None:
 @given(gaps=st.lists(st.floats(0, 900), max_size=150), seed=st.integers(0, 99))
 def test_no_sliding_hour_holds_more_than_the_greatest_cap(gaps: list[float], seed: int) -> None:
     limit = _limit(2, 5, seed)
-    now, sent = 1e9, []
+    now = 1e9
+    sent: list[float] = []
     for gap in gaps:
         now += gap
         if limit.allows(now):

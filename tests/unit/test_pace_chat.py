@@ -124,6 +124,15 @@ def test_the_window_is_filled_from_the_ledger() -> None:
     assert chat.earliest(65.0) == 65.0
 
 
+def test_another_limit_takes_the_history_over() -> None:
+    chat = ChatPace(6)
+    sent = [(0.0, False), (0.0, True), (5.0, False), (5.0, False)]
+    chat.refill(sent)
+    other = ChatPace(3)
+    other.refill(chat.history())
+    assert sorted(other.history()) == sorted(sent)
+
+
 def test_asking_reserves_nothing() -> None:
     chat = ChatPace(1)
     assert chat.earliest(5.0) == 5.0
@@ -131,9 +140,9 @@ def test_asking_reserves_nothing() -> None:
 
 
 def test_a_pace_below_one_a_minute_lengthens_the_window() -> None:
-    assert ChatPace(0.5).limit == (1, pytest.approx(120.05))
-    assert ChatPace(1.9).limit == (1, pytest.approx(60.05))
-    assert ChatPace(6).limit == (6, pytest.approx(60.05))
+    for per_minute, messages, window in ((0.5, 1, 120.05), (1.9, 1, 60.05), (6.0, 6, 60.05)):
+        assert ChatPace(per_minute).limit[0] == messages
+        assert ChatPace(per_minute).limit[1] == pytest.approx(window)
 
 
 def test_an_opened_pace_counts_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from math import fsum, sqrt
 
 from hypothesis import given
@@ -68,7 +69,7 @@ def _burstiness(strength: float, lines: int) -> tuple[float, float]:
             times.append(now)
         if rng.random() < rate * 0.2:
             times.append(now)
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False) if after > before]
+    gaps = [after - before for before, after in pairwise(times) if after > before]
     mean = fsum(gaps) / len(gaps)
     deviation = sqrt(fsum((gap - mean) ** 2 for gap in gaps) / len(gaps))
     return (deviation - mean) / (deviation + mean), 6 * 3600 * 4 / 30 / len(times)

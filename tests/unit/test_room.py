@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piyasad.model import Kind, Message
-from piyasad.room import WINDOW, Room
+from piyasad.room import REMEMBERED, WINDOW, Room
 from tests.unit.room_kit import CHAT, NOW, Talk
 
 
@@ -92,6 +92,21 @@ def test_new_topics_sort_the_window_anew() -> None:
     view = talk.room.view(NOW)
     talk.room.retopic(("Döviz", "Altın"))
     assert talk.room.view(NOW) is view
+
+
+def test_news_heats_the_room() -> None:
+    talk = Talk()
+    talk.bot(1)
+    assert talk.room.view(NOW).heat(NOW, 0.6) == 1
+    talk.room.news(NOW)
+    assert talk.room.view(NOW).heat(NOW, 0.6) > 1
+
+
+def test_ids_are_not_remembered_without_end() -> None:
+    room = Room(CHAT)
+    room.fill(_message(number, NOW + number) for number in range(1, REMEMBERED + 10))
+    assert not room.known(5)
+    assert room.known(20)
 
 
 def test_a_view_finds_lines_people_and_silence() -> None:
