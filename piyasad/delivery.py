@@ -19,7 +19,7 @@ from piyasad.model import Claim, Draft, State
 from piyasad.shards import CLAIM_MARGIN_SECONDS, Leases
 from piyasad.store.base import Store, StoreError
 from piyasad.telegram import errors
-from piyasad.telegram.limits import SendLimits, Slot
+from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
 
 log = structlog.stdlib.get_logger(__name__)
@@ -75,6 +75,7 @@ class Delivery:
         self._metrics = metrics
         self._events = events
         self._committing: set[asyncio.Task[Delivered]] = set()
+        self._typing: set[asyncio.Task[None]] = set()
 
     async def deliver(
         self,
@@ -82,32 +83,28 @@ class Delivery:
         *,
         typing: float,
         until: float,
-        gate: Callable[[float], float] | None = None,
+        gate: Callable[[], float] | None = None,
     ) -> Delivered:
         """Wait for the slot while typing, then claim, send and settle.
 
         Args:
             typing: seconds to show the typing indicator before the text (0: none).
             until: a reading of the clock's `mono()`; a text that cannot be sent by then is dropped as expired.
-            gate: asked with the present `mono()` right before the claim; a later time means "wait until then"
-                (the chat's pace). It must book the time it grants.
+            gate: asked right before the claim (the chat's pace); 0 books the send, more are seconds to wait.
         """
-        now = self._clock.mono()
-        slot = self._limits.reserve(draft.bot_id, draft.chat_id, now + typing)
-        if slot.send_at > until:
-            self._limits.release(slot)
-            return self._count(draft, Delivered("expired", "no slot before the deadline"))
-        try:
-            await self._type_until(draft, slot.send_at, typing > 0)
-            while gate is not None and (free := gate(self._clock.mono())) > self._clock.mono():
-                if free > until:
-                    self._limits.release(slot)
-                    return self._count(draft, Delivered("expired", "the chat's pace left no room"))
-                await self._type_until(draft, free, typing > 0)
-        except asyncio.CancelledError:
-            self._limits.release(slot)
-            raise
-        task = asyncio.create_task(self._commit(draft, slot, until))
+        show = typing > 0
+        wait = max(typing, self._limits.wait(draft.bot_id, draft.chat_id, self._clock.mono()))
+        while True:
+            moment = self._clock.mono() + wait
+            if moment > until:
+                return self._count(draft, Delivered("expired", "no slot before the deadline"))
+            await self._type_until(draft, moment, show)
+            wait = self._limits.wait(draft.bot_id, draft.chat_id, self._clock.mono())
+            if wait <= 0 and gate is not None:
+                wait = gate()
+            if wait <= 0:
+                break
+        task = asyncio.create_task(self._commit(draft, until))
         self._committing.add(task)
         task.add_done_callback(self._committing.discard)
         return self._count(draft, await asyncio.shield(task))
@@ -120,35 +117,34 @@ class Delivery:
     async def _type_until(self, draft: Draft, moment: float, show: bool) -> None:
         while (left := moment - self._clock.mono()) > 0:
             if show and self._limits.try_action(draft.bot_id, draft.chat_id, self._clock.mono()):
-                # the indicator is decoration: it takes its own time beside the wait and its failure changes nothing
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._sender.typing(draft.bot_id, draft.chat_id, draft.thread_id))
-                    group.create_task(asyncio.sleep(min(left, TYPING_REFRESH_SECONDS)))
-            else:
-                await asyncio.sleep(min(left, TYPING_REFRESH_SECONDS))
+                # the indicator is decoration: it goes its own way beside the wait, and its failure changes nothing
+                action = asyncio.create_task(self._sender.typing(draft.bot_id, draft.chat_id, draft.thread_id))
+                self._typing.add(action)
+                action.add_done_callback(self._typing.discard)
+            await asyncio.sleep(min(left, TYPING_REFRESH_SECONDS))
 
-    async def _commit(self, draft: Draft, slot: Slot, until: float) -> Delivered:
+    async def _commit(self, draft: Draft, until: float) -> Delivered:
         fence = self._leases.fence(draft.bot_id)
         if fence is None:
-            self._limits.release(slot)
             return Delivered("failed", "the lease is gone")
         try:
             claim = await self._store.claim(replace(draft, fence=fence))
         except StoreError as error:
-            self._limits.release(slot)
             return Delivered("failed", f"not claimed: {error}")
         if claim is None:
-            self._limits.release(slot)
             return Delivered("failed", "another daemon speaks for this bot")
-        return await self._send(claim, slot, until)
+        return await self._send(claim, until)
 
-    async def _send(self, claim: Claim, slot: Slot, until: float) -> Delivered:
+    async def _send(self, claim: Claim, until: float) -> Delivered:
         draft = claim.draft
         for attempt in range(len(RETRY_SECONDS) + 1):
+            # The place is taken at the moment of the send: what the claim took of time cannot bring two sends together.
+            while (wait := self._limits.take(draft.bot_id, draft.chat_id, self._clock.mono())) > 0:
+                if self._clock.mono() + wait > until:
+                    return await self._settle(claim, State.FAILED, "no slot before the deadline")
+                await asyncio.sleep(wait)
             if not self._leases.alive(CLAIM_MARGIN_SECONDS):
-                self._limits.release(slot)
                 return await self._settle(claim, State.FAILED, "the lease ended before the send")
-            self._limits.sent(slot, self._clock.mono())
             result = await self._sender.send(
                 draft.bot_id,
                 draft.chat_id,
@@ -163,43 +159,29 @@ class Delivery:
                 case errors.Uncertain():
                     return await self._settle(claim, State.UNCERTAIN, result.reason)
                 case errors.NotSent() if attempt < len(RETRY_SECONDS):
-                    wait = RETRY_SECONDS[attempt]
+                    pause = RETRY_SECONDS[attempt]
                 case errors.Throttled() if attempt < len(RETRY_SECONDS):
-                    now = self._clock.mono()
-                    wait = result.retry_after
-                    self._limits.pause(draft.bot_id, draft.chat_id, now + wait)
+                    pause = result.retry_after
+                    self._limits.pause(draft.bot_id, draft.chat_id, self._clock.mono() + pause)
                 case errors.ReplyGone() if draft.reply_to is not None:
-                    return await self._resend(
-                        claim, replace(draft, reply_to=None), "the answered message is gone", until
-                    )
+                    await self._settle(claim, State.FAILED, result.reason)
+                    return await self._commit(replace(draft, reply_to=None), until)
                 case errors.Migrated():
+                    await self._settle(claim, State.FAILED, result.reason)
                     self._events.migrated(draft.chat_id, result.new_chat_id)
-                    moved = replace(draft, chat_id=result.new_chat_id, reply_to=None)
-                    return await self._resend(claim, moved, "the group became a supergroup", until)
+                    return await self._commit(replace(draft, chat_id=result.new_chat_id, reply_to=None), until)
                 case errors.BadToken():
                     self._events.bad_token(draft.bot_id)
-                    return await self._settle(claim, State.FAILED, "the token is not valid")
+                    return await self._settle(claim, State.FAILED, result.reason)
                 case errors.Forbidden():
                     self._events.forbidden(draft.bot_id, draft.chat_id, result.reason)
                     return await self._settle(claim, State.FAILED, result.reason)
                 case _:
                     return await self._settle(claim, State.FAILED, result.reason)
-            slot = self._limits.reserve(draft.bot_id, draft.chat_id, self._clock.mono() + wait)
-            if slot.send_at > until:
-                self._limits.release(slot)
+            if self._clock.mono() + pause > until:
                 return await self._settle(claim, State.FAILED, f"{result.reason}; no time to try again")
-            await asyncio.sleep(max(0.0, slot.send_at - self._clock.mono()))
+            await asyncio.sleep(pause)
         raise AssertionError("every last attempt settles")
-
-    async def _resend(self, claim: Claim, draft: Draft, reason: str, until: float) -> Delivered:
-        """Telegram refused the first form of it for good: that row fails, the changed one is claimed anew."""
-        await self._settle(claim, State.FAILED, reason)
-        slot = self._limits.reserve(draft.bot_id, draft.chat_id, self._clock.mono())
-        if slot.send_at > until:
-            self._limits.release(slot)
-            return Delivered("expired", reason, claim)
-        await asyncio.sleep(max(0.0, slot.send_at - self._clock.mono()))
-        return await self._commit(draft, slot, until)
 
     async def _settle(
         self, claim: Claim, state: State, reason: str = "", *, telegram_id: int | None = None, at: float | None = None

@@ -96,7 +96,7 @@ class Sliding:
         for slot in range(first, first + self._size):
             over -= self._ring[slot % self._size]
             if over <= 0:
-                return max(0.001, (slot + 1) * self._grain + self.seconds - now)
+                return max(0.0, (slot + 1) * self._grain + self.seconds - now) + 0.001  # never a hair too early
         return UNKNOWN_WAIT
 
     def sustainable(self, now: float, kept: int) -> float:

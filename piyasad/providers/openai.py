@@ -37,8 +37,8 @@ _MOST_MESSAGE: Final = 300  # characters of a provider's message that we repeat
 _AGAIN = re.compile(r"(?:try again|retry)[^.]{0,12} in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DAY = re.compile(r"per[ -_]?day|\b[RT]PD\b", re.IGNORECASE)
-_MINUTE = re.compile(r"per[ -_]?min|\b[RT]PM\b", re.IGNORECASE)
+_DAY = re.compile(r"per[ _-]?day|\b[RT]PD\b", re.IGNORECASE)
+_MINUTE = re.compile(r"per[ _-]?min|\b[RT]PM\b", re.IGNORECASE)
 _UNSUPPORTED = re.compile(r"unsupported|not support|unknown|unrecognized|deprecated|not permitted|extra", re.IGNORECASE)
 _KEY_WORDS = re.compile(r"api[ _-]?key", re.IGNORECASE)
 _OPTIONAL: Final = ("temperature", "reasoning_effort", "max_completion_tokens", "max_tokens")
@@ -105,16 +105,15 @@ class OpenAIProvider:
         self._dropped.clear()
 
     async def complete(self, request: Request, *, timeout: float) -> Completion:
-        """Make one call within `timeout` seconds; a second one at once if the model refuses a parameter."""
+        """Make one call within `timeout` seconds; it is repeated at once without a parameter that the model refuses."""
         try:
             async with asyncio.timeout(timeout):
-                try:
-                    return await self._call(request)
-                except _RefusedParameter as refused:
-                    self._forgo(refused.parameter)
-                    return await self._call(request)
-        except _RefusedParameter as refused:
-            raise BadRequest(str(refused)) from None
+                for _ in _OPTIONAL:
+                    try:
+                        return await self._call(request)
+                    except _RefusedParameter as refused:
+                        self._forgo(refused.parameter)
+                return await self._call(request)
         except TimeoutError:
             raise TimedOut(f"{self.name}: no answer within {timeout:.1f} s") from None
 

@@ -127,7 +127,7 @@ class Cluster:
             # A postmaster's working directory is its data directory: a reused pid is not taken for it.
             if not os.path.samefile(f"/proc/{pid}/cwd", self.data) or _is_zombie(pid):
                 return None
-        except (FileNotFoundError, ProcessLookupError, PermissionError, IndexError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ProcessLookupError, PermissionError, IndexError, ValueError):
             return None
         socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4] else self.socket_dir
         return Postmaster(pid, socket_dir, ready=len(lines) > 7 and lines[7].strip() == "ready")

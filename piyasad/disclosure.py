@@ -1,0 +1,182 @@
+"""Openly bots: the mark and description in a bot's profile, the notice in a chat, and the fixed honest texts.
+
+`turn.py` calls `Discloser.before` ahead of every send: no bot's first line goes out before its profile and the chat's
+notice say what it is. No text here is ever written by an LLM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+
+import structlog
+
+from piyasad.clock import Clock
+from piyasad.config import Settings
+from piyasad.delivery import Delivery
+from piyasad.model import Draft, Kind, Message
+from piyasad.stage import BotState, ChatState, Stage
+from piyasad.store.base import Store
+from piyasad.telegram.sender import Sender
+from piyasad.text import fold
+
+log = structlog.stdlib.get_logger(__name__)
+
+DESCRIPTION = (
+    "Bu hesap bir yapay zekâ karakteridir. Kurgusal bir piyasa sohbetine katılır; portföyü sanaldır, "
+    "yazdıkları yatırım tavsiyesi değildir."
+)
+"""At most 512 characters (Bot API, setMyDescription)."""
+
+SHORT_DESCRIPTION = "Yapay zekâ karakteri. Sohbet ve portföy kurgudur, yatırım tavsiyesi değildir."
+"""At most 120 characters (Bot API, setMyShortDescription)."""
+
+NAME_CHARACTERS = 64
+"""Bot API, setMyName."""
+
+HONEST = (
+    "Evet, ben bir yapay zekâ karakteriyim; gerçek bir insan değilim. Buradaki sohbet ve portföyüm kurgu.",
+    "Dürüst olayım: insan değilim, bu grupta konuşan bir yapay zekâ karakteriyim. Portföyüm de sanal.",
+    "Ben bir botum, yani yapay zekâ karakteriyim. Yazdıklarım kurgu bir sohbetin parçası, yatırım tavsiyesi değil.",
+)
+"""What a bot says when it is asked whether it is one."""
+
+POLITE_LIMIT = "Seninle epey konuştuk, biraz ara vereyim; diğer arkadaşlara da söz kalsın."
+"""The one line after a member's answers are used up."""
+
+PRIVATE_LINE = "Merhaba, ben bir yapay zekâ karakteriyim ve yalnızca kendi grubumda konuşuyorum. Orada görüşelim."
+"""The one line in a private chat."""
+
+AGAIN_SECONDS = 120.0
+"""A bot whose profile could not be marked stays silent and tries again after that."""
+
+_SAYS_SO = ("yapay zek", "artificial intelligence", "ai persona", "ai bot", "ai karakter")
+
+
+def says_it_is_ai(text: str) -> bool:
+    """Whether an operator's own description already says what the account is; then it is kept."""
+    folded = fold(text)
+    return any(words in folded for words in _SAYS_SO)
+
+
+def marked_name(name: str, mark: str) -> str:
+    """The display name with the mark, at most 64 characters."""
+    return name if mark in name else f"{name[: NAME_CHARACTERS - 1 - len(mark)].rstrip()} {mark}"
+
+
+def privacy_text(settings: Settings) -> str:
+    """What /gizlilik answers: what is kept, where, how long, and what a language model gets to see."""
+    masked = (
+        "Bir dil modeline gönderilmeden önce adlar “Üye 1” gibi yazılır; telefon, IBAN, kimlik no, e-posta, kullanıcı adı "
+        "ve bağlantılar maskelenir. "
+        if settings.privacy.mask
+        else ""
+    )
+    return (
+        f"Bu gruptaki {settings.disclosure.name_mark} işaretli hesaplar yapay zekâ karakterleridir. Grupta yazılanlar, yanıt "
+        f"verebilmek için bu sistemin sunucusunda en çok {settings.store.retention_days} gün saklanır, sonra silinir. {masked}"
+        "Sorularınız için grup yöneticisine yazın."
+    )
+
+
+class Disclosed(StrEnum):
+    """How a bot stands in a chat before it speaks; the words are turn outcomes."""
+
+    ALREADY = "disclosed"
+    NOTICED = "noticed"
+    NOT = "undisclosed"
+
+
+class Discloser:
+    """Sees to it that nobody speaks undisclosed."""
+
+    def __init__(
+        self, stage: Stage, store: Store, sender: Sender, delivery: Delivery, clock: Clock
+    ) -> None:
+        self._stage = stage
+        self._store = store
+        self._sender = sender
+        self._delivery = delivery
+        self._clock = clock
+        self._locks: dict[int, asyncio.Lock] = {}
+        self._tried: dict[int, float] = {}
+        self._noticed: dict[int, float] = {}
+
+    async def before(self, bot: BotState, chat: ChatState, until: float) -> Disclosed:
+        """Mark the profile and post the notice where that is due, and say how it stands."""
+        if not bot.disclosed and self._stage.settings.disclosure.profile and not await self._profile(bot):
+            return Disclosed.NOT
+        bot.disclosed = True
+        if self._is_due(chat):
+            async with self._locks.setdefault(chat.id, asyncio.Lock()):
+                if self._is_due(chat):
+                    return await self._notice(bot, chat, until)
+        return Disclosed.ALREADY
+
+    async def _profile(self, bot: BotState) -> bool:
+        now = self._clock.mono()
+        if now < self._tried.get(bot.id, float("-inf")) + AGAIN_SECONDS:
+            return False
+        self._tried[bot.id] = now
+        mark = self._stage.settings.disclosure.name_mark
+        profile = await self._sender.profile(bot.id)
+        if profile is None:
+            return False
+        name, description, short = profile
+        wanted = marked_name(name or bot.persona.name, mark)
+        ok = await self._sender.set_profile(
+            bot.id,
+            name=wanted if wanted != name else None,
+            description=None if says_it_is_ai(description) else DESCRIPTION,
+            short=None if says_it_is_ai(short) else SHORT_DESCRIPTION,
+        )
+        if not ok:
+            log.warning(
+                "disclosure.profile",
+                bot=bot.persona.name,
+                cure=f"the bot stays silent until its profile is marked; put {mark} into its name at @BotFather",
+            )
+            return False
+        await self._store.set_disclosed(bot.id, self._clock.wall())
+        del self._tried[bot.id]
+        return True
+
+    def _is_due(self, chat: ChatState) -> bool:
+        at = self._noticed.get(chat.id)
+        hours = self._stage.settings.disclosure.notice_hours
+        return at is None or (hours > 0 and self._clock.wall() - at >= hours * 3600)
+
+    async def _notice(self, bot: BotState, chat: ChatState, until: float) -> Disclosed:
+        rules = self._stage.settings.disclosure
+        now = self._clock.wall()
+        older_than = now - rules.notice_hours * 3600 if rules.notice_hours else 0.0
+        if not await self._store.claim_notice(chat.id, now, older_than):
+            self._noticed[chat.id] = now  # another shard posted it, or it is young enough since before our start
+            return Disclosed.ALREADY
+        slot = chat.slots.reserve(now, urgent=True)
+        draft = Draft(bot.id, 0, chat.id, Kind.NOTICE, rules.notice, bot.persona.name, thread_id=chat.settings.thread_id)
+        delivered = await self._delivery.deliver(
+            draft, typing=0.0, until=until, gate=lambda: chat.slots.take(slot, self._clock.wall())
+        )
+        if delivered.outcome not in {"sent", "uncertain"} or delivered.claim is None:
+            chat.slots.cancel(slot)
+            await self._store.release_notice(chat.id, now)
+            return Disclosed.NOT
+        self._noticed[chat.id] = now
+        if delivered.telegram_id is None:
+            return Disclosed.NOTICED
+        self._stage.hear(
+            Message(
+                id=delivered.claim.id,
+                chat_id=chat.id,
+                bot_id=bot.id,
+                author=bot.persona.name,
+                kind=Kind.NOTICE,
+                text=rules.notice,
+                at=delivered.at or now,
+                telegram_id=delivered.telegram_id,
+            )
+        )
+        if rules.pin:
+            await self._sender.pin(bot.id, chat.id, delivered.telegram_id)
+        return Disclosed.NOTICED

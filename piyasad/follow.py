@@ -1,0 +1,63 @@
+"""Following the other shards: each chat's tail in PostgreSQL, once a second, so that every bot hears the whole room.
+
+Only with n > 1 shards. The engine runs `Follower.run` as a vital task; what it finds goes the way of every message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from piyasad.clock import Clock
+from piyasad.metrics import Metrics
+from piyasad.model import Message
+from piyasad.store.base import Store, StoreError
+
+log = structlog.stdlib.get_logger(__name__)
+
+EVERY_SECONDS = 1.0
+
+OVERLAP_SECONDS = 5.0
+"""Rows become visible in the order of their commits, not of their times: the last seconds are read again."""
+
+
+class Follower:
+    """Reads what others wrote. `heard` must ignore what it knows already (a room does, by ledger id)."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        chats: Callable[[], Collection[int]],
+        heard: Callable[[Message], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._chats = chats
+        self._heard = heard
+        self._after: float | None = None
+
+    async def run(self) -> None:
+        """Follow until cancelled; a database that is away is waited for."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            try:
+                await self.step()
+            except StoreError as error:
+                log.warning("follow.failed", error=str(error))
+
+    async def step(self) -> None:
+        """Read the tail once."""
+        chats = list(self._chats())
+        if not chats:
+            return
+        now = await self._store.now()
+        after = self._after if self._after is not None else now - OVERLAP_SECONDS
+        for message in await self._store.tail(chats, after):
+            self._metrics.feed_lag.observe(max(0.0, now - message.at))
+            self._heard(message)
+        self._after = now - OVERLAP_SECONDS

@@ -1,0 +1,210 @@
+"""The stage: every chat and every bot that this daemon knows, with their live state. In memory, no I/O.
+
+The engine builds it from the configuration and keeps it over a reload; turns, timing, hearing and reports read it.
+A chat's bots are known on every shard (each hears the whole room); only some of them are ours to speak for.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from piyasad.behaviour import pace
+from piyasad.behaviour.budget import AnswerBudget
+from piyasad.behaviour.chatpace import ChatPace, share
+from piyasad.config import BotSettings, ChatSettings, ConversationSettings, PaceSettings, Settings
+from piyasad.config.secrets import Missing, Secret, bot_token, telegram_id
+from piyasad.model import Message
+from piyasad.personas.profile import Persona
+from piyasad.personas.prompt import system_text
+from piyasad.room import Room
+
+SHORT_WORDS = 3
+"""A line of so many words or fewer is a short one (see guards/repetition.py)."""
+
+AWAKE_FOR_SECONDS = 30.0
+"""How long the count of a chat's active bots is good before it is taken anew."""
+
+
+@dataclass(slots=True)
+class BotState:
+    """One bot: its settings and what it remembers between turns."""
+
+    id: int
+    settings: BotSettings
+    persona: Persona
+    token: Secret | None
+    parked: str
+    rng: random.Random
+    hourly: pace.HourlyLimit
+    system: str
+    held: bool = False
+    fence: int = 0
+    disclosed: bool = False
+    said: dict[str, float] = field(default_factory=dict)
+    short: list[float] = field(default_factory=list)
+    since_refresh: int = 0
+    refreshed_at: float = 0.0
+    answering: int = 0
+    barred: dict[int, str] = field(default_factory=dict)
+
+    def remember(self, normalised: str, at: float, keep_seconds: float) -> None:
+        """Note a text that was sent, for the repetition guard; forget what is older than `keep_seconds`."""
+        self.said.pop(normalised, None)
+        self.said[normalised] = at
+        while self.said and next(iter(self.said.values())) < at - keep_seconds:
+            del self.said[next(iter(self.said))]
+        if normalised.count(" ") < SHORT_WORDS:
+            self.short = [past for past in self.short if past > at - pace.HOUR] + [at]
+
+
+@dataclass(slots=True)
+class ChatState:
+    """One listed chat: its settings as they hold here, its room and its pace."""
+
+    settings: ChatSettings
+    conversation: ConversationSettings
+    pace: PaceSettings
+    room: Room
+    slots: ChatPace
+    roster: dict[int, Persona]
+    reactions: tuple[str, ...] | None = None
+    claimed: dict[int, float] = field(default_factory=dict)
+    noticed: bool = False
+    awake_at: float = float("-inf")
+    awake: dict[int, Persona] = field(default_factory=dict)
+
+    @property
+    def id(self) -> int:
+        """The chat's Telegram id."""
+        return self.settings.id
+
+    @property
+    def crosses(self) -> bool:
+        """Whether one bot's message ids mean the same to another: not in basic groups."""
+        return not self.settings.is_basic_group
+
+
+class Stage:
+    """Chats by id, bots by Telegram id. `shard` is (i, n)."""
+
+    def __init__(self, settings: Settings, shard: tuple[int, int], seed: int) -> None:
+        self.settings = settings
+        self.shard = shard
+        self.seed = seed
+        self.chats: dict[int, ChatState] = {}
+        self.bots: dict[int, BotState] = {}
+        self.by_name: dict[str, int] = {}
+        self.tokenless: dict[str, str] = {}
+        self.moved: dict[int, int] = {}
+        self.budget = AnswerBudget()
+
+    def move(self, old: int, new: int) -> None:
+        """A group became a supergroup: its chat, its bots and its room go on under the new id."""
+        chat = self.chats.pop(old, None)
+        if chat is None:
+            return
+        self.moved[old] = new
+        chat.settings = chat.settings.model_copy(update={"id": new})
+        self.chats[new] = chat
+        for bot in self.bots.values():
+            bot.settings = self._moved(bot.settings)
+
+    def _moved(self, bot: BotSettings) -> BotSettings:
+        chats = tuple(self.moved.get(chat_id, chat_id) for chat_id in bot.chats)
+        return bot if chats == bot.chats else bot.model_copy(update={"chats": chats})
+
+    def set(self, settings: Settings, env: Mapping[str, str]) -> None:
+        """Make the stage what a configuration says; what it does not change keeps its state."""
+        if self.moved:
+            chats = tuple(chat.model_copy(update={"id": self.moved.get(chat.id, chat.id)}) for chat in settings.chats)
+            settings = settings.model_copy(update={"chats": chats, "bots": tuple(map(self._moved, settings.bots))})
+        self.settings = settings
+        bots: dict[int, BotState] = {}
+        self.tokenless = {}
+        for bot in settings.bots:
+            token = bot_token(settings, bot, env)
+            if isinstance(token, Missing):
+                self.tokenless[bot.name] = token.reason
+                continue
+            bot_id = telegram_id(token)
+            bots[bot_id] = self._bot(bot_id, bot, token)
+        self.bots = bots
+        self.by_name = {state.settings.name: bot_id for bot_id, state in bots.items()}
+        self.chats = {chat.id: self._chat(chat) for chat in settings.chats if chat.enabled}
+
+    def _bot(self, bot_id: int, bot: BotSettings, token: Secret) -> BotState:
+        known = self.bots.get(bot_id)
+        limit = self.settings.pace.hourly_limit
+        parked = "" if bot.enabled else "enabled = false"
+        if known is not None and known.settings == bot and known.token == token:
+            known.parked = parked
+            return known
+        persona = Persona.of(bot, bot_id)
+        rng = random.Random(f"{self.seed}/{bot_id}")
+        state = BotState(
+            bot_id, bot, persona, token, parked, rng, pace.HourlyLimit(limit, rng), system_text(persona)
+        )
+        if known is not None:  # the same account with another persona: what it did still counts
+            state.hourly, state.said, state.short = known.hourly, known.said, known.short
+            state.held, state.disclosed = known.held, known.disclosed and known.settings.name == bot.name
+        return state
+
+    def _chat(self, chat: ChatSettings) -> ChatState:
+        conversation = self.settings.conversation_for(chat.id)
+        law = self.settings.pace_for(chat.id)
+        roster = {
+            state.id: state.persona
+            for state in self.bots.values()
+            if chat.id in state.settings.chats and state.settings.enabled
+        }
+        index, shards = self.shard
+        known = self.chats.get(chat.id)
+        if known is None:
+            slots = ChatPace(share(law.chat_per_minute, index - 1, shards))
+            return ChatState(chat, conversation, law, Room(chat.id, chat.topics), slots, roster)
+        if known.pace.chat_per_minute != law.chat_per_minute:
+            sent = known.slots.history()
+            known.slots = ChatPace(share(law.chat_per_minute, index - 1, shards))
+            known.slots.refill(sent)
+        known.room.retopic(chat.topics)
+        known.settings, known.conversation, known.pace, known.roster = chat, conversation, law, roster
+        known.awake_at = float("-inf")
+        return known
+
+    def chats_of(self, bot: BotState) -> list[ChatState]:
+        """The listed, enabled chats in which a bot may speak now."""
+        return [
+            chat
+            for chat_id in bot.settings.chats
+            if (chat := self.chats.get(chat_id)) is not None and chat_id not in bot.barred
+        ]
+
+    def awake(self, chat: ChatState, now: float) -> Mapping[int, Persona]:
+        """The bots of a chat that could speak now: enabled, with a token, in their active hours, not barred."""
+        if now - chat.awake_at >= AWAKE_FOR_SECONDS or now < chat.awake_at:
+            zone = self.settings.zone
+            chat.awake = {
+                bot_id: persona
+                for bot_id, persona in chat.roster.items()
+                if (bot := self.bots.get(bot_id)) is not None
+                and not bot.parked
+                and chat.id not in bot.barred
+                and pace.in_ranges(now, bot.settings.active_hours, zone)
+            }
+            chat.awake_at = now
+        return chat.awake
+
+    def hear(self, message: Message) -> bool:
+        """Put a message into its room; False when the room knows it or nobody listens to that chat."""
+        chat = self.chats.get(message.chat_id)
+        if chat is None or not chat.room.add(message):
+            return False
+        if message.bot_id is not None and message.reply_to is not None:
+            chat.claimed[message.reply_to] = message.at
+        return True
+
+    def wanted(self) -> Sequence[BotState]:
+        """Bots that could run here: enabled and with a token, in the order of the configuration."""
+        return [bot for bot in self.bots.values() if bot.settings.enabled]

@@ -1,0 +1,1 @@
+"""Telegram: limits, the one sender, the pollers. Knows neither the gateway nor the store."""

@@ -1,0 +1,169 @@
+"""The one async sender: each call makes exactly one request and says what became of it. It never retries.
+
+`delivery.py` calls `send` between claim and settlement; typing, reactions and the profile are thin. It knows nothing of
+the ledger. Plain text, no parse mode, link previews off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiogram.exceptions import AiogramError
+from aiogram.methods import (
+    DeleteWebhook,
+    GetChat,
+    GetChatMember,
+    GetMe,
+    GetMyDescription,
+    GetMyName,
+    GetMyShortDescription,
+    GetUpdates,
+    LeaveChat,
+    PinChatMessage,
+    SendChatAction,
+    SendMessage,
+    SetMessageReaction,
+    SetMyDescription,
+    SetMyName,
+    SetMyShortDescription,
+    TelegramMethod,
+)
+from aiogram.methods.base import TelegramType
+from aiogram.types import LinkPreviewOptions, ReactionTypeEmoji, ReplyParameters, Update
+
+from piyasad.metrics import Metrics
+from piyasad.telegram.client import Clients
+from piyasad.telegram.errors import Done, Failure, Sent, Throttled, classify
+
+CALL_SECONDS = 15.0
+"""Calls that are no message may take that long."""
+
+TYPING_SECONDS = 4.0
+"""A chat action that takes longer is of no use any more."""
+
+
+class Sender:
+    """Bot API calls as outcomes instead of exceptions."""
+
+    def __init__(self, clients: Clients, metrics: Metrics) -> None:
+        self._clients = clients
+        self._metrics = metrics
+        self._no_preview = LinkPreviewOptions(is_disabled=True)
+
+    async def send(
+        self, bot_id: int, chat_id: int, text: str, *, reply_to: int | None, thread_id: int | None, timeout: float
+    ) -> Sent | Failure:
+        """Send one message, as a reply where `reply_to` is given; the answered message must exist."""
+        reply = ReplyParameters(message_id=reply_to, allow_sending_without_reply=False) if reply_to else None
+        method = SendMessage(
+            chat_id=chat_id,
+            text=text,
+            message_thread_id=thread_id,
+            reply_parameters=reply,
+            link_preview_options=self._no_preview,
+            parse_mode=None,
+        )
+        result = await self.call(bot_id, method, timeout)
+        if not isinstance(result, tuple):
+            return result
+        message = result[0]
+        return Sent(message.message_id, message.date.timestamp())
+
+    async def typing(self, bot_id: int, chat_id: int, thread_id: int | None) -> None:
+        """Show "typing …" for five seconds or until the message comes. A failure changes nothing."""
+        await self.call(
+            bot_id, SendChatAction(chat_id=chat_id, action="typing", message_thread_id=thread_id), TYPING_SECONDS
+        )
+
+    async def react(self, bot_id: int, chat_id: int, message_id: int, emoji: str) -> Done | Failure:
+        """Set this bot's reaction to a message."""
+        method = SetMessageReaction(chat_id=chat_id, message_id=message_id, reaction=[ReactionTypeEmoji(emoji=emoji)])
+        return await self._done(bot_id, method)
+
+    async def pin(self, bot_id: int, chat_id: int, message_id: int) -> Done | Failure:
+        """Pin a message without notifying everybody."""
+        return await self._done(
+            bot_id, PinChatMessage(chat_id=chat_id, message_id=message_id, disable_notification=True)
+        )
+
+    async def leave(self, bot_id: int, chat_id: int) -> Done | Failure:
+        """Leave a chat."""
+        return await self._done(bot_id, LeaveChat(chat_id=chat_id))
+
+    async def profile(self, bot_id: int) -> tuple[str, str, str] | Failure:
+        """The bot's display name, description and short description."""
+        name = await self.call(bot_id, GetMyName(), CALL_SECONDS)
+        if not isinstance(name, tuple):
+            return name
+        description = await self.call(bot_id, GetMyDescription(), CALL_SECONDS)
+        if not isinstance(description, tuple):
+            return description
+        short = await self.call(bot_id, GetMyShortDescription(), CALL_SECONDS)
+        if not isinstance(short, tuple):
+            return short
+        return name[0].name, description[0].description, short[0].short_description
+
+    async def set_profile(
+        self, bot_id: int, *, name: str | None, description: str | None, short: str | None
+    ) -> Done | Failure:
+        """Change what is given; the first failure ends it."""
+        wanted: list[TelegramMethod[bool]] = []
+        if name is not None:
+            wanted.append(SetMyName(name=name))
+        if description is not None:
+            wanted.append(SetMyDescription(description=description))
+        if short is not None:
+            wanted.append(SetMyShortDescription(short_description=short))
+        for method in wanted:
+            done = await self._done(bot_id, method)
+            if not done.ok:
+                return done
+        return Done()
+
+    async def hears_all(self, bot_id: int) -> bool | Failure:
+        """Whether privacy mode is off for the bot (getMe, can_read_all_group_messages)."""
+        me = await self.call(bot_id, GetMe(), CALL_SECONDS)
+        return bool(me[0].can_read_all_group_messages) if isinstance(me, tuple) else me
+
+    async def is_admin(self, bot_id: int, chat_id: int) -> bool | Failure:
+        """Whether the bot is an administrator of the chat."""
+        member = await self.call(bot_id, GetChatMember(chat_id=chat_id, user_id=bot_id), CALL_SECONDS)
+        return member[0].status in {"administrator", "creator"} if isinstance(member, tuple) else member
+
+    async def reactions(self, bot_id: int, chat_id: int) -> tuple[str, ...] | Failure | None:
+        """The chat's allowed reaction emoji; None when it allows all standard ones."""
+        chat = await self.call(bot_id, GetChat(chat_id=chat_id), CALL_SECONDS)
+        if not isinstance(chat, tuple):
+            return chat
+        allowed = chat[0].available_reactions
+        return None if allowed is None else tuple(each.emoji for each in allowed if isinstance(each, ReactionTypeEmoji))
+
+    async def drop_webhook(self, bot_id: int) -> Done | Failure:
+        """End a webhook that stands in the way of polling; what waits there is kept."""
+        return await self._done(bot_id, DeleteWebhook(drop_pending_updates=False))
+
+    async def updates(self, bot_id: int, offset: int, wait: float, allowed: Sequence[str]) -> list[Update] | Failure:
+        """One poll; `wait` seconds at most, 0 for a short one."""
+        method = GetUpdates(offset=offset or None, timeout=int(wait), limit=100, allowed_updates=list(allowed))
+        result = await self.call(bot_id, method, wait + CALL_SECONDS)
+        return result[0] if isinstance(result, tuple) else result
+
+    async def _done(self, bot_id: int, method: TelegramMethod[bool]) -> Done | Failure:
+        result = await self.call(bot_id, method, CALL_SECONDS)
+        return Done() if isinstance(result, tuple) else result
+
+    async def call(
+        self, bot_id: int, method: TelegramMethod[TelegramType], timeout: float
+    ) -> tuple[TelegramType] | Failure:
+        """One request; its result in a tuple, or what became of it."""
+        name = method.__api_method__
+        try:
+            result = await self._clients.call(bot_id, method, timeout)
+        except (AiogramError, TimeoutError, OSError) as error:
+            failure = classify(error)
+            self._metrics.telegram_requests.labels(name, type(failure).__name__.lower()).inc()
+            if isinstance(failure, Throttled):
+                self._metrics.telegram_retry_after.set(failure.retry_after)
+            return failure
+        self._metrics.telegram_requests.labels(name, "ok").inc()
+        return (result,)
