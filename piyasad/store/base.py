@@ -98,6 +98,10 @@ class Store(Protocol):
         """Set `notice_at` to `now` if it is null or before `older_than`; True for the one who may post the notice."""
         ...
 
+    async def release_notice(self, chat_id: int, at: float) -> None:
+        """The notice claimed at `at` was not delivered: the next one may try."""
+        ...
+
     async def rekey_chat(self, old: int, new: int) -> None:
         """A group became a supergroup: move its rows' settings to the new id."""
         ...

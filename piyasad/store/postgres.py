@@ -193,6 +193,9 @@ class PostgresStore:
     async def claim_notice(self, chat_id: int, now: float, older_than: float) -> bool:
         return bool(await self._run("claim_notice", sql.CLAIM_NOTICE, chat_id, now, older_than, again=False))
 
+    async def release_notice(self, chat_id: int, at: float) -> None:
+        await self._run("release_notice", sql.RELEASE_NOTICE, chat_id, at)
+
     async def rekey_chat(self, old: int, new: int) -> None:
         await self._run("rekey_chat", sql.REKEY_CHAT, old, new)
 

@@ -96,6 +96,8 @@ INSERT INTO chat (id) SELECT id FROM unnest($1::bigint[]) AS n(id) ORDER BY id O
 
 SET_EAR = "UPDATE chat SET ear = $3 WHERE id = $1 AND ear IS NOT DISTINCT FROM $2 RETURNING true"
 
+RELEASE_NOTICE = "UPDATE chat SET notice_at = NULL WHERE id = $1 AND notice_at = to_timestamp($2)"
+
 CLAIM_NOTICE = """
 UPDATE chat SET notice_at = to_timestamp($2)
 WHERE id = $1 AND (notice_at IS NULL OR notice_at < to_timestamp($3)) RETURNING true

@@ -101,6 +101,7 @@ class Writer:
     async def close(self, timeout: float = 10.0) -> None:
         """Write what is there, then end; after `timeout` seconds what is left is refused."""
         self._closing = True
+        self.side.due = True
         self._wake.set()
         if self._task is not None:
             try:
@@ -196,8 +197,9 @@ class Writer:
             self._refuse_all(StoreError("the store is closed"))
 
     def _has_work(self) -> bool:
-        wants_side = self.side.due or self._closing or bool(self._flushes)
-        return bool(self._claims or self._settles or self._flushes or (wants_side and self.side.waiting))
+        if self._claims or self._settles or self._flushes:
+            return True
+        return (self.side.waiting and (self.side.due or self._closing)) or (bool(self._lost_claims) and self.side.due)
 
     async def _write_all(self) -> bool:
         """One round; False when the connection was lost (settlements, traces and figures are kept)."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from piyasad.clock import SystemClock
 from piyasad.model import Claim, DaemonRow, Draft, Kind, Lease, State
 from piyasad.store.postgres import PostgresStore
+from tests.fixtures.postgres import slow_inserts
 
 BOTS = [(number, f"Bot {number}", f"bot{number}") for number in range(1, 201)]
 NAMES = ("a", "b", "c", "d")
@@ -82,25 +83,19 @@ async def test_a_dead_daemons_bots_are_shared_out_once_while_others_speak(stores
     assert await asyncio.gather(*(stores[0].claim(draft(lease)) for lease in leases)) == [None] * 200
 
 
-async def test_a_claim_and_a_takeover_never_overlap(stores: list[PostgresStore], pg_dsn: str) -> None:
-    """A claim that runs while the bot changes hands is either refused or marked by the one who takes it."""
+async def test_a_takeover_waits_for_a_claim_under_way_and_marks_it(stores: list[PostgresStore], pg_dsn: str) -> None:
     old, new = stores[0], stores[1]
     [lease] = await old.take("a", BOTS[:1])
-    blocker = await asyncpg.connect(pg_dsn)
-    for _ in range(10):
-        await old.enter(daemon("a"), -1)
-        async with blocker.transaction():
-            await blocker.execute("SELECT FROM bot WHERE id = 1 FOR UPDATE")
-            both = asyncio.gather(old.claim(draft(lease)), new.take("b", BOTS[:1]))
-            await asyncio.sleep(0.02)  # both wait for the row's lock now
-        _, [taken] = await both
-        assert "sending" not in await new.counts(0)
-        await new.leave("b", "")
-        await new.enter(daemon("b"), 600)
-        await old.enter(daemon("a"), 600)
-        [lease] = await old.take("a", BOTS[:1])
-        assert lease.fence == taken.fence + 1
-    await blocker.close()
+    await old.enter(daemon("a"), -1)
+    async with slow_inserts(pg_dsn) as arrived:
+        claiming = asyncio.create_task(old.claim(draft(lease)))  # has passed the fence's check, is not committed
+        await arrived()
+        taking = asyncio.create_task(new.take("b", BOTS[:1]))
+        await asyncio.sleep(0.1)
+        assert not taking.done()
+    assert await claiming is not None
+    assert [taken.fence for taken in await taking] == [2]
+    assert await new.counts(0) == {"uncertain": 1}
 
 
 # --- the ledger's states against a model
@@ -142,12 +137,14 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("take"), DAEMONS),
         st.tuples(st.just("die"), DAEMONS),
+        st.tuples(st.just("seize")),
         st.tuples(st.just("claim"), st.integers(-1, 0), st.sampled_from("xy")),
         st.tuples(st.just("settle"), st.integers(0, 50), st.sampled_from((State.SENT, State.FAILED, State.UNCERTAIN))),
         st.tuples(st.just("witness"), st.sampled_from("xy")),
         st.tuples(st.just("free"), DAEMONS),
     ),
-    max_size=30,
+    min_size=5,
+    max_size=40,
 )
 
 
@@ -183,6 +180,12 @@ class Trial:
     async def die(self, who: str) -> None:
         self.model.alive.discard(self.name(who))
         await self.store.enter(daemon(self.name(who)), -1)
+
+    async def seize(self) -> None:
+        """The owner's lease ends and the other daemon takes the bot."""
+        owner = "b" if self.model.owner == self.name("b") else "a"
+        await self.die(owner)
+        await self.take("a" if owner == "b" else "b")
 
     async def free(self, who: str) -> None:
         await self.store.free(self.name(who), [self.bot])
@@ -240,6 +243,7 @@ async def test_claims_settlements_and_takeovers_follow_the_model(steps: list[tup
     try:
         trial = Trial(store, next(_numbers))
         await trial.start()
+        await trial.take("a")
         for name, *args in steps:
             await getattr(trial, str(name))(*args)
         await trial.check(connection)

@@ -21,7 +21,7 @@ from piyasad.store.embedded import wheel_bin_dir
 from piyasad.store.postgres import PostgresStore
 from piyasad.store.side import TRACES_MAX, Side
 from piyasad.store.writer import Writer
-from tests.fixtures.postgres import PostgresServer
+from tests.fixtures.postgres import PostgresServer, slow_inserts
 
 CHAT = -1001
 
@@ -186,7 +186,6 @@ def restart(cluster: Cluster) -> None:
 async def test_a_restart_in_mid_run_loses_nothing(own_server: PostgresServer, own_store: PostgresStore) -> None:
     leases = await lease_of(own_store, 20)
     sent = set[int]()
-    told = {"refused": 0}
     stop = asyncio.Event()
 
     async def talk(lease: Lease) -> None:
@@ -194,7 +193,6 @@ async def test_a_restart_in_mid_run_loses_nothing(own_server: PostgresServer, ow
             try:
                 claim = await own_store.claim(draft(lease))
             except StoreError:
-                told["refused"] += 1
                 await asyncio.sleep(0.02)
                 continue
             assert claim is not None
@@ -224,7 +222,26 @@ async def test_a_restart_in_mid_run_loses_nothing(own_server: PostgresServer, ow
     await connection.close()
     assert {row["id"] for row in rows if row["state"] == "sent"} == sent
     assert {row["state"] for row in rows} <= {"sent", "failed"}
-    assert told["refused"] > 0
+
+
+async def test_a_claim_whose_commit_was_never_heard_of_fails_and_no_other(store: PostgresStore, pg_dsn: str) -> None:
+    [lease] = await lease_of(store)
+    good = await store.claim(draft(lease, "yolda"))
+    assert good is not None
+    async with slow_inserts(pg_dsn) as arrived:
+        claiming = asyncio.create_task(store.claim(draft(lease, "kayıp")))
+        await arrived()
+        assert store.writer._connection is not None
+        store.writer._connection.terminate()  # the server goes on, and will commit
+        with pytest.raises(StoreError):
+            await claiming
+        await store.usage(0)  # a new connection looks for it, too early
+        assert await store.counts(0) == {"sending": 1}
+    async with asyncio.timeout(10):
+        while await store.counts(0) != {"sending": 1, "failed": 1}:  # noqa: ASYNC110 - the database has no events
+            await asyncio.sleep(0.05)
+    await store.settle(good, State.SENT, telegram_id=1)
+    assert await store.counts(0) == {"sent": 1, "failed": 1}
 
 
 async def test_figures_survive_an_outage(own_server: PostgresServer, own_store: PostgresStore) -> None:
