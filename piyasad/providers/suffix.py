@@ -34,15 +34,15 @@ _READ: Final = MappingProxyType(
 
 # Loans with a back vowel in the last syllable that take front endings, and â words that are front anyway.
 _FRONT: Final = frozenset(
-    ("petrol", "kontrol", "rol", "gol", "sembol", "saat", "dikkat", "hâl", "kabul", "metal", "sinyal", "ideal", "normal",
-     "protokol", "meşgul", "istikbal", "kalp", "harp", "kâl", "mol", "alkol", "ihtimal", "emsal", "misal", "şevk")
+    ("petrol", "kontrol", "rol", "gol", "sembol", "saat", "dikkat", "hâl", "kabul", "metal", "sinyal", "ideal",
+     "normal", "protokol", "meşgul", "istikbal", "kalp", "harp", "alkol", "ihtimal", "emsal", "misal")
 )  # fmt: skip
 
 # Words that lose the vowel of their last syllable before a vowel.
 _DROP: Final = MappingProxyType(
     {"hacim": "hacm", "sabır": "sabr", "fikir": "fikr", "vakit": "vakt", "nakit": "nakd", "akıl": "akl",
      "ömür": "ömr", "isim": "ism", "resim": "resm", "şehir": "şehr", "kısım": "kısm", "nehir": "nehr", "nabız": "nabz",
-     "seyir": "seyr", "devir": "devr", "resm": "resm", "zihin": "zihn", "emir": "emr", "kayıp": "kayb", "fasıl": "fasl"}
+     "seyir": "seyr", "devir": "devr", "zihin": "zihn", "emir": "emr", "kayıp": "kayb", "fasıl": "fasl"}
 )  # fmt: skip
 
 # Softened although one syllable, or though a rule by sound would leave them alone.
@@ -54,7 +54,9 @@ _SOFT: Final = MappingProxyType(
 )  # fmt: skip
 
 # Polysyllables in -k that stay hard.
-_STAYS: Final = frozenset(("hukuk", "ahlak", "merak!", "infilak", "park", "tank", "bank", "risk", "disk", "çek", "ok"))
+_STAYS: Final = frozenset(
+    ("hukuk", "ahlak", "merak", "emlak", "infilak", "park", "tank", "bank", "risk", "disk", "çek", "ok")
+)
 
 _ONES: Final = ("sıfır", "bir", "iki", "üç", "dört", "beş", "altı", "yedi", "sekiz", "dokuz")
 _TENS: Final = ("", "on", "yirmi", "otuz", "kırk", "elli", "altmış", "yetmiş", "seksen", "doksan")
