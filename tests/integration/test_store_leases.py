@@ -246,7 +246,7 @@ async def test_claims_settlements_and_takeovers_follow_the_model(steps: list[tup
         await trial.take("a")
         for name, *args in steps:
             await getattr(trial, str(name))(*args)
-        await trial.check(connection)
+            await trial.check(connection)
     finally:
         await connection.close()
         await store.close()
