@@ -36,6 +36,7 @@ from piyasad.providers.base import (
 )
 from piyasad.providers.door import Door, open_doors
 from piyasad.providers.openai import make_client
+from piyasad.providers.pace import Demand
 from piyasad.providers.quota import MOST_STRETCH, Quota, Ticket
 
 log = structlog.stdlib.get_logger(__name__)
@@ -103,6 +104,7 @@ class Gateway:
         self._next_turn: dict[tuple[int, int], float] = {}  # (class, bot) → the round of its next text
         self._timer: asyncio.TimerHandle | None = None
         self._stretch = (-math.inf, 1.0)
+        self._demand = Demand(clock.mono())
         self._closed = False
 
     # --- what others ask
@@ -144,6 +146,7 @@ class Gateway:
             return 1.0
         now = self._clock.mono()
         if now - self._stretch[0] >= STRETCH_SECONDS:
+            self._demand.advance(now, self._stretch[1])
             self._stretch = (now, self._reckon_stretch())
         return self._stretch[1]
 
@@ -190,7 +193,7 @@ class Gateway:
         self._paced = settings.gateway.pace_daily_quota
         for quota, of in self._quotas().items():
             quota.change(of[0].limits, share=self._share, paced=self._paced)
-        self._stretch = (-math.inf, 1.0)
+        self._stretch = (-math.inf, self._stretch[1])
         self._pump()
 
     async def close(self) -> None:
@@ -371,10 +374,12 @@ class Gateway:
         prompt, cached, spent = completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens
         if ticket is not None and quota is not None:
             if prompt or spent:
-                quota.settle(ticket, prompt, cached, spent, stretch=self.stretch() if request.klass.rank else 1.0)
+                quota.settle(ticket, prompt, cached, spent)
                 door.estimator.learn(job.chars, prompt)
             else:
                 quota.keep(ticket)
+        if quota is not None:
+            self._demand.note(prompt + spent, answer=request.klass.rank == 0)
         cost = door.cost(completion)
         self._account(door, prompt, cached, spent, cost)
         self._count(door, "ok")
@@ -462,15 +467,14 @@ class Gateway:
 
     def _reckon_stretch(self) -> float:
         quotas = [quota for quota, doors in self._quotas().items() if not all(door.out for door in doors)]
-        paces = [quota.pace() for quota in quotas]
+        lasting = [quota.lasting() for quota in quotas]
         factor = 1.0
-        for window in ("rpd", "tpd"):
-            if not paces or not all(window in pace for pace in paces):
+        for window, paced, answers in zip(("rpd", "tpd"), self._demand.paced(), self._demand.answers(), strict=True):
+            if not lasting or not all(window in row for row in lasting):
                 continue  # somebody has no such limit: it cannot run out
-            wanted = math.fsum(pace[window][0] for pace in paces)
-            lasting = math.fsum(pace[window][1] for pace in paces)
-            if wanted > 0:
-                factor = max(factor, wanted / lasting if lasting > 0 else MOST_STRETCH)
+            left = math.fsum(row[window] for row in lasting) - answers
+            if paced > 0:
+                factor = max(factor, paced / left if left > 0 else MOST_STRETCH)
         return min(factor, MOST_STRETCH)
 
 

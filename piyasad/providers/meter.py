@@ -12,6 +12,9 @@ from typing import Final, Protocol
 
 DAY: Final = 86_400.0
 MINUTE: Final = 60.0
+RESERVE: Final = 0.10  # share of a day with a reset that is kept for answers to people
+RESERVE_MELTS: Final = 3600.0  # s before the reset over which it melts to nothing
+RESERVE_ROLLING: Final = 0.05  # the same of a rolling day, which has no end to melt before
 UNKNOWN_WAIT: Final = 0.5  # seconds to look again when only calls in flight stand in the way
 
 
@@ -34,12 +37,20 @@ class Meter(Protocol):
         """Seconds until `amount` may fit; 0: now; inf: never."""
         ...
 
-    def sustainable(self, now: float, kept: int) -> float:
-        """The highest constant rate (amount per second) from now on that never meets the limit less `kept`."""
+    def kept(self, now: float) -> int:
+        """What of the limit is kept for answers to people while the day is paced."""
         ...
 
-    def ends_in(self, now: float) -> float:
-        """Seconds until the limit starts anew; inf for a sliding window."""
+    def sustainable(self, now: float) -> float:
+        """The highest constant rate (amount per second) from now on that never meets the limit less what is kept."""
+        ...
+
+    def unkept(self, amount: int, now: float) -> float:
+        """Seconds until `amount` fits without touching what is kept."""
+        ...
+
+    def spent_since(self, age: float, now: float) -> bool:
+        """Whether something used `age` seconds ago still counts."""
         ...
 
 
@@ -99,9 +110,12 @@ class Sliding:
                 return max(0.0, (slot + 1) * self._grain + self.seconds - now) + 0.001  # never a hair too early
         return UNKNOWN_WAIT
 
-    def sustainable(self, now: float, kept: int) -> float:
+    def kept(self, now: float) -> int:
+        return math.floor(self.limit * RESERVE_ROLLING)
+
+    def sustainable(self, now: float) -> float:
         self.advance(now)
-        left = self.limit - kept - self.settled - self.inflight
+        left = self.limit - self.kept(now) - self.settled - self.inflight
         first = self._first or 0
         worst = math.inf
         for slot in range(first, first + self._size):
@@ -111,8 +125,11 @@ class Sliding:
             left += self._ring[slot % self._size]
         return max(0.0, worst)
 
-    def ends_in(self, now: float) -> float:
-        return math.inf
+    def unkept(self, amount: int, now: float) -> float:
+        return self.wait(amount + self.kept(now), now)
+
+    def spent_since(self, age: float, now: float) -> bool:
+        return age < self.seconds
 
 
 class Daily:
@@ -150,10 +167,23 @@ class Daily:
             return 0.0
         return UNKNOWN_WAIT if over <= self.inflight and self.settled + amount <= self.limit else self._until - now
 
-    def sustainable(self, now: float, kept: int) -> float:
-        self.advance(now)
-        left = self.limit - kept - self.settled - self.inflight
-        return max(0.0, left / max(1.0, self._until - now))
+    def kept(self, now: float) -> int:
+        return math.floor(self.limit * RESERVE * min(1.0, (self._until - now) / RESERVE_MELTS))
 
-    def ends_in(self, now: float) -> float:
-        return self._until - now
+    def sustainable(self, now: float) -> float:
+        self.advance(now)
+        ahead = max(1.0, self._until - now)
+        left = self.limit - self.settled - self.inflight
+        rate = left / ahead
+        if ahead > RESERVE_MELTS:  # until it begins to melt the reserve stands; then talk catches up
+            rate = min(rate, (left - self.kept(now)) / (ahead - RESERVE_MELTS))
+        return max(0.0, rate)
+
+    def unkept(self, amount: int, now: float) -> float:
+        spare = self.limit - self.settled - self.inflight - amount
+        if spare < 0:
+            return self.wait(amount, now)
+        return max(0.0, self._until - now - spare * RESERVE_MELTS / (self.limit * RESERVE))
+
+    def spent_since(self, age: float, now: float) -> bool:
+        return age < DAY - (self._until - now)

@@ -21,10 +21,7 @@ from piyasad.providers.meter import DAY, MINUTE, Daily, Meter, Sliding
 # admission plus this. It lengthens every window by the same, which costs 1.7 % of a minute's limit at most.
 WAY_SECONDS: Final = 1.0
 RESET_MARGIN: Final = 2.0  # seconds after a daily reset before the new day is used: clocks differ
-RESERVE: Final = 0.10  # share of a day's quota kept for answers to people while the quota is paced
-RESERVE_MELTS: Final = 3600.0  # s before the reset over which that reserve melts to nothing
 MOST_STRETCH: Final = 1000.0
-_LEAST_SPAN: Final = 600.0  # s; the rate of talk is never judged by less
 
 _REQUESTS, _TOKENS, _INPUT, _OUTPUT = range(4)
 _METERS: Final = (
@@ -81,9 +78,6 @@ class Quota:
         self._clock = clock
         self._paced = paced
         self._held = -math.inf
-        self._since = clock.mono()
-        # What the talk would have used in the last hour if it had not been stretched.
-        self._wanted = {kind: Sliding(0, 3600.0, 360) for kind in (_REQUESTS, _TOKENS)}
         self._meters: list[tuple[str, Meter, int]] = []
         self.change(limits, share=share, paced=paced)
 
@@ -127,25 +121,18 @@ class Quota:
                 return None
         if rank and self._paced:
             for meter, kind in self._daily:
-                if meter.settled + meter.inflight + amounts[kind] > meter.limit - _kept(meter, now):
+                if meter.settled + meter.inflight + amounts[kind] > meter.limit - meter.kept(now):
                     return None
         for _, meter, kind in self._meters:
             meter.inflight += amounts[kind]
         self.running += 1
         return Ticket(amounts, now, self._meters)
 
-    def settle(self, ticket: Ticket, prompt: int, cached: int, completion: int, *, stretch: float = 1.0) -> None:
-        """The call was made and used this. `stretch` is the pace it was made at (1: it did not wait for the pace)."""
+    def settle(self, ticket: Ticket, prompt: int, cached: int, completion: int) -> None:
+        """The call was made and used this."""
         if not self.limits.counts_cached:
             prompt = max(0, prompt - cached)
-        used = (1, prompt + completion, prompt, completion)
-        self._close(ticket, used)
-        if self._daily:
-            now = self._clock.mono()
-            for _, kind in self._daily:
-                wanted = self._wanted[kind]
-                wanted.advance(now)
-                wanted.settle(math.ceil(used[kind] * stretch), now)
+        self._close(ticket, (1, prompt + completion, prompt, completion))
 
     def keep(self, ticket: Ticket) -> None:
         """Nobody knows what the call used: all of it counts as used."""
@@ -188,7 +175,7 @@ class Quota:
             longest = max(longest, meter.wait(amounts[kind], now))
         if rank and self._paced:
             for meter, kind in self._daily:
-                longest = max(longest, _reserve_wait(meter, amounts[kind], now))
+                longest = max(longest, meter.unkept(amounts[kind], now))
         if self._concurrency is not None and self.running >= self._concurrency:
             longest = math.inf if self._concurrency == 0 else max(longest, 0.05)
         return longest
@@ -208,21 +195,13 @@ class Quota:
             found[name] = max(0.0, left / meter.limit) if meter.limit else 0.0
         return found
 
-    def pace(self) -> dict[str, tuple[float, float]]:
-        """By daily limit (rpd, tpd): the rate that is wanted, and the highest constant one that lasts (per second).
+    def lasting(self) -> dict[str, float]:
+        """By daily limit (rpd, tpd): the highest constant rate per second that lasts.
 
-        Wanted is the last hour's talk as it would have been unstretched. What lasts never meets the limit less the
-        reserve for answers, before the reset or in any later part of a rolling day.
+        It never meets the limit less the reserve for answers, before the reset or in any later part of a rolling day.
         """
         now = self._clock.mono()
-        span = min(3600.0, max(_LEAST_SPAN, now - self._since))
-        found = {}
-        for meter, kind in self._daily:
-            wanted = self._wanted[kind]
-            wanted.advance(now)
-            lasting = meter.sustainable(now, _kept(meter, now))
-            found["rpd" if kind == _REQUESTS else "tpd"] = (wanted.settled / span, lasting)
-        return found
+        return {"rpd" if kind == _REQUESTS else "tpd": meter.sustainable(now) for meter, kind in self._daily}
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used in this day. Rows are by the hour: each counts from its hour's end."""
@@ -232,9 +211,7 @@ class Quota:
             counted = row.prompt - (0 if self.limits.counts_cached else row.cached) + row.completion
             amounts = (row.requests, counted)
             for meter, kind in self._daily:
-                ends_in = meter.ends_in(now)
-                since = DAY if math.isinf(ends_in) else DAY - ends_in
-                if wall - end < since:
+                if meter.spent_since(wall - end, now):
                     meter.advance(now)
                     meter.settle(amounts[kind], now - (wall - end))
 
@@ -243,22 +220,6 @@ class Quota:
         if reset == "rolling":
             return Sliding(limit, DAY, 1440)
         return Daily(limit, self._clock.wall, lambda wall: next_reset(wall - RESET_MARGIN, reset) + RESET_MARGIN, now)
-
-
-def _kept(meter: Meter, now: float) -> int:
-    """What of a day's limit is kept for answers to people."""
-    return math.floor(meter.limit * RESERVE * min(1.0, meter.ends_in(now) / RESERVE_MELTS))
-
-
-def _reserve_wait(meter: Meter, amount: int, now: float) -> float:
-    """Seconds until an amount fits without touching what is kept for answers."""
-    ends_in = meter.ends_in(now)
-    if math.isinf(ends_in):
-        return meter.wait(amount + _kept(meter, now), now)
-    spare = meter.limit - meter.settled - meter.inflight - amount
-    if spare < 0:
-        return meter.wait(amount, now)
-    return max(0.0, ends_in - spare * RESERVE_MELTS / (meter.limit * RESERVE))
 
 
 def next_reset(wall: float, reset: str) -> float:

@@ -211,11 +211,11 @@ def test_answers_to_people_have_a_reserve_that_melts_in_the_last_hour() -> None:
 def test_the_lasting_rate_uses_the_whole_day_and_never_more() -> None:
     clock = Hand()
     quota = Quota(Limits(tpd=86_400), clock)
-    assert quota.pace()["tpd"][1] == pytest.approx(1.0, rel=0.15)
+    assert quota.lasting()["tpd"] == pytest.approx(1.0, rel=0.15)
     ticket = quota.reserve(43_200, 0)
     assert ticket
     quota.settle(ticket, 43_200, 0, 0)  # half a day's tokens at once: the rest must last the same day
-    assert quota.pace()["tpd"][1] == pytest.approx(0.4, rel=0.05)
+    assert quota.lasting()["tpd"] == pytest.approx(0.45, rel=0.01)
 
 
 @settings(max_examples=60, deadline=None)
