@@ -136,7 +136,11 @@ class Store(Protocol):
         ...
 
     async def tail(self, chat_ids: Collection[int], after: float, limit: int = 1000) -> list[Message]:
-        """Messages received or settled `sent` at or after a store time, oldest first (callers drop what they know)."""
+        """Messages received or settled `sent` at or after a store time, oldest first; the newest `limit` of them.
+
+        A commit may show up a moment after its own time: ask from a few seconds before the last `now()` and drop
+        what is known already.
+        """
         ...
 
     async def now(self) -> float:
@@ -157,7 +161,10 @@ class Store(Protocol):
         ...
 
     async def close_stimulus(self, chat_id: int, telegram_id: int, slot: int, state: str) -> None:
-        """`answered`, `dropped`, or `open` to give it back."""
+        """`answered`, `dropped`, or `open` to give it back.
+
+        Works on what is open or was taken through this store; what another daemon took over meanwhile is its own.
+        """
         ...
 
     async def open_stimuli(self, bot_ids: Collection[int], since: float) -> list[Stimulus]:
