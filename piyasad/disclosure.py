@@ -13,10 +13,11 @@ import structlog
 
 from piyasad.clock import Clock
 from piyasad.config import Settings
-from piyasad.delivery import Delivery
+from piyasad.delivery import Delivery, Events
 from piyasad.model import Draft, Kind, Message
 from piyasad.stage import BotState, ChatState, Stage
 from piyasad.store.base import Store
+from piyasad.telegram.errors import BadToken, Done, Failure
 from piyasad.telegram.sender import Sender
 from piyasad.text import fold
 
@@ -91,8 +92,9 @@ class Discloser:
     """Sees to it that nobody speaks undisclosed."""
 
     def __init__(
-        self, stage: Stage, store: Store, sender: Sender, delivery: Delivery, clock: Clock
+        self, stage: Stage, store: Store, sender: Sender, delivery: Delivery, clock: Clock, events: Events
     ) -> None:
+        self._events = events
         self._stage = stage
         self._store = store
         self._sender = sender
@@ -120,26 +122,34 @@ class Discloser:
         self._tried[bot.id] = now
         mark = self._stage.settings.disclosure.name_mark
         profile = await self._sender.profile(bot.id)
-        if profile is None:
-            return False
+        if not isinstance(profile, tuple):
+            return self._silent(bot, profile)
         name, description, short = profile
         wanted = marked_name(name or bot.persona.name, mark)
-        ok = await self._sender.set_profile(
+        done = await self._sender.set_profile(
             bot.id,
             name=wanted if wanted != name else None,
             description=None if says_it_is_ai(description) else DESCRIPTION,
             short=None if says_it_is_ai(short) else SHORT_DESCRIPTION,
         )
-        if not ok:
-            log.warning(
-                "disclosure.profile",
-                bot=bot.persona.name,
-                cure=f"the bot stays silent until its profile is marked; put {mark} into its name at @BotFather",
-            )
-            return False
+        if not isinstance(done, Done):
+            return self._silent(bot, done)
         await self._store.set_disclosed(bot.id, self._clock.wall())
         del self._tried[bot.id]
         return True
+
+    def _silent(self, bot: BotState, failure: Failure) -> bool:
+        """Nobody speaks undisclosed: say why this bot does not."""
+        if isinstance(failure, BadToken):
+            self._events.bad_token(bot.id)
+        else:
+            log.warning(
+                "disclosure.profile",
+                bot=bot.persona.name,
+                reason=failure.reason,
+                cure="the bot stays silent until its profile is marked; mark its name at @BotFather, or wait",
+            )
+        return False
 
     def _is_due(self, chat: ChatState) -> bool:
         at = self._noticed.get(chat.id)

@@ -35,7 +35,7 @@ from piyasad.providers.base import (
     Transient,
 )
 from piyasad.providers.door import Door, open_doors
-from piyasad.providers.openai import make_client
+from piyasad.providers.http import make_client
 from piyasad.providers.pace import Demand
 from piyasad.providers.quota import MOST_STRETCH, Quota, Ticket
 

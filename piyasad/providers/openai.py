@@ -9,19 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from piyasad.providers.base import (
     BadKey,
     BadModel,
     BadRequest,
     Completion,
-    NotSent,
     ProviderError,
     Refused,
     Request,
@@ -30,27 +26,11 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
+from piyasad.providers.http import count_of, json_object, kind_of, limit_headers, safe, send, wait_of, window_of
 
-MOST_CONNECTIONS: Final = 2_000  # httpx and aiohttp both stop at 100 unless told otherwise
-_MOST_MESSAGE: Final = 300  # characters of a provider's message that we repeat
-
-_AGAIN = re.compile(r"(?:try again|retry)[^.]{0,12} in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
-_PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DAY = re.compile(r"per[ _-]?day|\b[RT]PD\b", re.IGNORECASE)
-_MINUTE = re.compile(r"per[ _-]?min|\b[RT]PM\b", re.IGNORECASE)
 _UNSUPPORTED = re.compile(r"unsupported|not support|unknown|unrecognized|deprecated|not permitted|extra", re.IGNORECASE)
 _KEY_WORDS = re.compile(r"api[ _-]?key", re.IGNORECASE)
 _OPTIONAL: Final = ("temperature", "reasoning_effort", "max_completion_tokens", "max_tokens")
-
-
-def make_client(verify: bool = True) -> httpx.AsyncClient:
-    """The client that all providers share: httpx over aiohttp, which carries 256 calls in flight at a tenth of the CPU.
-
-    It has no timeout of its own: every call is bounded by its caller.
-    """
-    limits = httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=None, keepalive_expiry=60.0)
-    return httpx.AsyncClient(transport=AiohttpTransport(verify=verify, limits=limits), timeout=None, trust_env=False)  # noqa: S113
 
 
 def reasoning(model: str) -> tuple[str | None, int]:
@@ -126,7 +106,7 @@ class OpenAIProvider:
             raise TimedOut(f"{self.name}: no answer within {timeout:.1f} s") from None
         if response.status_code != 200:
             raise self._failure(response, {})
-        rows = _object(response.content).get("data")
+        rows = json_object(response.content).get("data")
         return sorted(str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row)
 
     async def close(self) -> None:
@@ -166,21 +146,12 @@ class OpenAIProvider:
         self._dropped.add(parameter)
 
     async def _send(self, method: str, url: httpx.URL, content: bytes | None) -> httpx.Response:
-        try:
-            return await self._client.request(method, url, content=content, headers=self._headers)
-        except httpx.TransportError as error:
-            # httpx-aiohttp calls a connection cut after the request "ConnectTimeout": only the cause tells them apart.
-            cause = error.__cause__
-            if isinstance(cause, aiohttp.ClientConnectorError) or type(error) is httpx.UnsupportedProtocol:
-                raise NotSent(f"{self.name}: cannot connect ({type(cause).__name__})") from None
-            raise Transient(f"{self.name}: connection lost ({type(cause or error).__name__})") from None
-        except (httpx.DecodingError, aiohttp.ClientError) as error:
-            raise Transient(f"{self.name}: broken answer ({type(error).__name__})") from None
+        return await send(self._client, self.name, method, url, self._headers, content)
 
     def _completion(self, response: httpx.Response) -> Completion:
-        answer = _object(response.content)
+        answer = json_object(response.content)
         if not answer:
-            raise Transient(f"{self.name}: something else than an answer came back ({_kind(response)})")
+            raise Transient(f"{self.name}: something else than an answer came back ({kind_of(response)})")
         usage = _usage(answer.get("usage"))
         choices = answer.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
@@ -206,18 +177,18 @@ class OpenAIProvider:
             cached_tokens=cached,
             completion_tokens=spent,
             finish=finish,
-            headers=_limits(response),
+            headers=limit_headers(response),
         )
 
     # --- failures
     def _failure(self, response: httpx.Response, body: dict[str, Any]) -> ProviderError:
         """The class of a response that is no answer."""
         status = response.status_code
-        error = _object(response.content).get("error")
+        error = json_object(response.content).get("error")
         error = error if isinstance(error, dict) else {"message": error} if isinstance(error, str) else {}
         message, code = str(error.get("message") or ""), str(error.get("code") or "")
         kind = str(error.get("type") or "")
-        shown = f"{self.name}: {status} {self._safe(message) or _kind(response)}".rstrip()
+        shown = f"{self.name}: {status} {safe(message, self._key) or kind_of(response)}".rstrip()
         if "insufficient_quota" in {code, kind} or status == 402:
             return BadKey(f"{self.name}: {status} the account is out of credit or over its monthly budget")
         if status == 429:
@@ -239,12 +210,6 @@ class OpenAIProvider:
             return Transient(shown)
         return BadRequest(shown)
 
-    def _safe(self, message: str) -> str:
-        """A provider's own words, short, without the key."""
-        if self._key:
-            message = message.replace(self._key, "…")
-        return message if len(message) <= _MOST_MESSAGE else message[:_MOST_MESSAGE] + "…"
-
 
 class _RefusedParameter(BadRequest):
     """The model does not take this parameter."""
@@ -252,42 +217,6 @@ class _RefusedParameter(BadRequest):
     def __init__(self, message: str, parameter: str) -> None:
         super().__init__(message)
         self.parameter = parameter
-
-
-def wait_of(response: httpx.Response, message: str) -> float | None:
-    """Seconds to wait: the longer of the header's and the body's word ("try again in 7m12.5s"); None: not said."""
-    found = [seconds for seconds in (_header_wait(response), _body_wait(message)) if seconds is not None]
-    return max(found) if found else None
-
-
-def window_of(message: str) -> str:
-    """Which window a refusal is about: "day", "minute" or ""."""
-    if _DAY.search(message):
-        return "day"
-    return "minute" if _MINUTE.search(message) else ""
-
-
-def _header_wait(response: httpx.Response) -> float | None:
-    headers = response.headers
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after", "")
-        if not value:
-            return None
-        if value.strip()[:1].isdigit():
-            return max(0.0, float(value.strip().removesuffix("s")))
-        then, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError, IndexError):  # a header that says nothing we can read
-        return None
-
-
-def _body_wait(message: str) -> float | None:
-    match = _AGAIN.search(message)
-    if match is None:
-        return None
-    return sum(float(number) * _UNIT[unit] for number, unit in _PIECE.findall(match[1]))
 
 
 def _refused_parameter(error: dict[str, Any], message: str, body: dict[str, Any]) -> str | None:
@@ -300,38 +229,10 @@ def _refused_parameter(error: dict[str, Any], message: str, body: dict[str, Any]
     return None
 
 
-def _object(content: bytes) -> dict[str, Any]:
-    """The JSON object in a body; empty when it holds none."""
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _usage(usage: Any) -> tuple[int, int, int] | None:
     """Prompt, cached and completion tokens; None when the provider did not say."""
     if not isinstance(usage, dict):
         return None
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else usage.get("prompt_cache_hit_tokens")
-    return _count(usage.get("prompt_tokens")), _count(cached), _count(usage.get("completion_tokens"))
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
-
-
-def _kind(response: httpx.Response) -> str:
-    """What came instead of an answer: its content type and length, never its text."""
-    kind = response.headers.get("content-type", "no content type").partition(";")[0]
-    return f"{kind[:40]}, {len(response.content)} bytes"
-
-
-def _limits(response: httpx.Response) -> dict[str, str]:
-    """The rate limit headers, in lower case."""
-    return {
-        name.lower().decode(): value.decode("latin-1")
-        for name, value in response.headers.raw
-        if name[:11].lower() == b"x-ratelimit"
-    }
+    return count_of(usage.get("prompt_tokens")), count_of(cached), count_of(usage.get("completion_tokens"))

@@ -75,6 +75,7 @@ class Quota:
     def __init__(self, limits: Limits, clock: Clock, *, share: float = 1.0, paced: bool = False) -> None:
         self.limits = limits
         self.running = 0
+        self._share = share
         self._clock = clock
         self._paced = paced
         self._held = -math.inf
@@ -87,6 +88,7 @@ class Quota:
         before = {name: meter for name, meter, _ in self._meters}
         same_day = limits.reset == self.limits.reset
         self.limits = limits
+        self._share = share
         self._paced = paced
         self._concurrency = own.concurrency
         meters: list[tuple[str, Meter, int]] = []
@@ -204,12 +206,15 @@ class Quota:
         return {"rpd" if kind == _REQUESTS else "tpd": meter.sustainable(now) for meter, kind in self._daily}
 
     def restore(self, rows: Iterable[Usage]) -> None:
-        """Count what earlier processes used in this day. Rows are by the hour: each counts from its hour's end."""
+        """Count what earlier processes used in this day: of a shard's share, the same share.
+
+        Rows are by the hour: each counts from its hour's end.
+        """
         now, wall = self._clock.mono(), self._clock.wall()
         for row in rows:
             end = min(wall, row.at + 3600.0)
             counted = row.prompt - (0 if self.limits.counts_cached else row.cached) + row.completion
-            amounts = (row.requests, counted)
+            amounts = (math.ceil(row.requests * self._share), math.ceil(counted * self._share))
             for meter, kind in self._daily:
                 if meter.spent_since(wall - end, now):
                     meter.advance(now)

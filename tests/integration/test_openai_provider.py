@@ -22,7 +22,8 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
-from piyasad.providers.openai import OpenAIProvider, make_client, wait_of, window_of
+from piyasad.providers.http import make_client, wait_of, window_of
+from piyasad.providers.openai import OpenAIProvider
 from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
 from piyasad.sandbox.llm_faults import Fault
 from piyasad.sandbox.llm_limits import Limits

@@ -175,6 +175,9 @@ def test_a_restart_remembers_the_day() -> None:
     assert rolling.remaining()["tpd"] == pytest.approx(0.3)  # an hour's row counts from the hour's end
     clock.now += 3700
     assert rolling.remaining()["tpd"] == 1.0
+    shard = Quota(Limits(tpd=1000), Hand(), share=1 / 4)
+    shard.restore(rows)
+    assert shard.remaining() == pytest.approx({"tpd": 0.3})  # a quarter of what is left
     today = Quota(Limits(tpd=1000, reset="00:00 Europe/Istanbul"), Hand())
     today.restore(rows)
     assert today.remaining() == pytest.approx({"tpd": 0.3})

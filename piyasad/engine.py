@@ -1,0 +1,375 @@
+"""The engine: start, serve, reload, drain. Builds the parts, hands them to each other and supervises their tasks.
+
+`cli.py` and `demo.py` call `run`. Everything that waits is handed the same clock; every bot's chance comes from the one
+seed. What happens when a file changes is in `reload.py`-like steps here: all or nothing, and nobody else is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import os
+import random
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+from piyasad import __version__, gateway, shards
+from piyasad.clock import Clock, SystemClock
+from piyasad.config import Settings
+from piyasad.config.changes import diff
+from piyasad.config.secrets import bot_token, provider_keys
+from piyasad.configload import ConfigError, Problem, load
+from piyasad.crew import Crew
+from piyasad.metrics import Metrics
+from piyasad.model import DaemonRow
+from piyasad.ops import log as logs
+from piyasad.ops.http import HttpServer, Readiness
+from piyasad.ops.notify import Notifier
+from piyasad.stage import Stage
+from piyasad.store.base import StoreError
+from piyasad.store.cluster import ClusterError
+from piyasad.store.embedded import Embedded
+from piyasad.store.postgres import PostgresStore
+from piyasad.supervise import Supervisor
+
+log = structlog.stdlib.get_logger(__name__)
+
+TICK_SECONDS = 1.0
+LAG_SECONDS = 0.1
+USAGE_SECONDS = 86_400.0
+
+
+def run(
+    config: Path,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    data_dir: Path | None = None,
+    listen: str | None = None,
+    overlay: Mapping[str, Any] | None = None,
+) -> int:
+    """Run the daemon until it is told to stop; the process's exit code.
+
+    Raises:
+        ConfigError: the configuration, the port or the data directory cannot be used; nothing was started.
+    """
+    env = dict(os.environ)
+    over = _overlay(overlay, data_dir, listen)
+    settings = load(config, env=env, overlay=over)
+    if shard[1] > 1 and not settings.store.postgres:
+        raise ConfigError(
+            [Problem(str(config), None, "store.postgres", "several shards need one database: set it to its address")]
+        )
+    logs.setup(settings.daemon.log_format, settings.daemon.log_level, env)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        engine = Engine(settings, config, over, env, shard, SystemClock(), exact_listen=listen is not None)
+        return runner.run(engine.run())
+
+
+def _overlay(overlay: Mapping[str, Any] | None, data_dir: Path | None, listen: str | None) -> dict[str, Any]:
+    merged: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in (overlay or {}).items()}
+    if data_dir is not None:
+        merged.setdefault("store", {})["data_dir"] = str(data_dir.expanduser().resolve())
+    if listen is not None:
+        merged.setdefault("http", {})["listen"] = listen
+    return merged
+
+
+class Engine:
+    """One daemon, from start to drain."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path,
+        overlay: Mapping[str, Any],
+        env: Mapping[str, str],
+        shard: tuple[int, int],
+        clock: Clock,
+        *,
+        exact_listen: bool,
+    ) -> None:
+        self.settings = settings
+        self._path = path
+        self._overlay = overlay
+        self._env = env
+        self._shard = shard
+        self._clock = clock
+        self._exact_listen = exact_listen
+        self._metrics = Metrics()
+        self._notify = Notifier(env)
+        self._stage = Stage(settings, shard, settings.simulation.seed or secrets.randbits(32))
+        self._supervisor: Supervisor
+        self._embedded: Embedded | None = None
+        self._store: PostgresStore | None = None
+        self._leases: shards.Leases | None = None
+        self._gateway: gateway.Gateway | None = None
+        self._crew: Crew | None = None
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._state = "starting"
+
+    async def run(self) -> int:
+        """Start, serve until a signal or a vital task's death, drain. 0 after a clean drain, 1 after a failure."""
+        self._supervisor = Supervisor(self._clock)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        http = HttpServer(self.settings, self._shard, self._metrics, self, self._env, exact=self._exact_listen)
+        await http.start()
+        failed = ""
+        try:
+            starting = asyncio.create_task(self._start())
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                stopping.cancel()
+                await starting
+                failed = await self._serve()
+            else:
+                starting.cancel()
+                await asyncio.wait({starting})
+        except (StoreError, ClusterError) as error:
+            failed = str(error)
+            log.error("daemon.failed", reason=failed)
+        finally:
+            await self._drain(failed)
+            await http.stop()
+        return 1 if failed else 0
+
+    # --- what the HTTP pages ask
+    def ready(self) -> Readiness:
+        """Whether bots speak, and if not, why."""
+        reasons = []
+        if self._state != "running":
+            reasons.append(self._state)
+        if self._leases is None or not self._leases.alive():
+            reasons.append("no lease")
+        elif self._crew is not None and not self._crew.held and self._stage.wanted():
+            reasons.append("standby: the bots are another daemon's")
+        return Readiness(not reasons, reasons)
+
+    def ask_reload(self) -> None:
+        """As SIGHUP."""
+        self._reload.set()
+
+    def _asked_to_stop(self) -> None:
+        if self._stop.is_set():  # a second signal means now
+            log.warning("daemon.exits_now", note="what was under way is found uncertain at the next start")
+            os._exit(130)
+        self._stop.set()
+
+    # --- start
+    async def _start(self) -> None:
+        settings, metrics = self.settings, self._metrics
+        self._protect()
+        metrics.build_info.labels(__version__, ".".join(map(str, sys.version_info[:3]))).set(1)
+        metrics.shard_info.labels(str(self._shard[0]), str(self._shard[1])).set(1)
+        metrics.reload_successful.set(1)
+        metrics.reload_timestamp.set(self._clock.wall())
+        self._stage.set(settings, self._env)
+        store = await self._open_store()
+        leases = self._leases = shards.Leases(store, self._clock, metrics, self._daemon_row(), self._lease_lost)
+        await leases.enter(alone=self._embedded is not None)
+        chats = [chat.id for chat in settings.chats]
+        await store.ensure_chats(chats)
+        share = 1.0 / self._shard[1]
+        self._gateway = gateway.build(
+            settings,
+            self._env,
+            self._clock,
+            metrics,
+            on_usage=lambda row: store.writer.add([row]),
+            share=share,
+        )
+        self._gateway.restore(await store.usage(self._clock.wall() - USAGE_SECONDS))
+        self._crew = Crew(self._stage, store, self._gateway, leases, self._clock, metrics, self._supervisor, self._rng())
+        await self._crew.open()
+        vital = self._supervisor.vital
+        vital("leases", leases.run())
+        vital("tick", self._tick())
+        vital("loop lag", self._watch_lag())
+        self._crew.start()
+        gc.collect()
+        gc.freeze()  # what lives as long as the daemon is not looked at again: a full collection would stop the loop
+        gc.set_threshold(20_000, 50, 100)
+        self._state = "running"
+        self._warn_about_the_silent()
+        self._notify.ready(f"{len(self._crew.held)} bots in {len(self._stage.chats)} chats")
+        log.info(
+            "daemon.ready",
+            bots=len(self._crew.held),
+            chats=len(self._stage.chats),
+            shard="/".join(map(str, self._shard)),
+            listen=settings.http.listen,
+        )
+
+    async def _open_store(self) -> PostgresStore:
+        settings = self.settings.store
+        timeout = self.settings.daemon.start_timeout_seconds
+        dsn = settings.postgres
+        if not dsn:
+            self._embedded = await Embedded.start(Path(settings.data_dir or "."), timeout=min(timeout, 60.0))
+            dsn = self._embedded.dsn
+        query = self._metrics.store_query
+        self._store = await PostgresStore.connect(
+            dsn,
+            self._clock,
+            start_timeout=timeout,
+            on_query=lambda name, seconds: query.labels(name).observe(seconds),
+        )
+        return self._store
+
+    def _daemon_row(self) -> DaemonRow:
+        return DaemonRow(
+            id=secrets.token_hex(8),
+            shard=self._shard[0],
+            shards=self._shard[1],
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            config_hash=self.settings.config_hash,
+            beat=0.0,
+            alive=True,
+            drain="",
+        )
+
+    def _rng(self) -> random.Random:
+        return random.Random(f"{self._stage.seed}/engine/{self._shard[0]}")
+
+    def _protect(self) -> None:
+        """Tell the log what it must never show."""
+        for bot in self.settings.bots:
+            token = bot_token(self.settings, bot, self._env)
+            if reveal := getattr(token, "reveal", None):
+                logs.protect(reveal())
+        for name in self.settings.gateway.route:
+            keys = provider_keys(self.settings, name, self._env)
+            for key in keys if isinstance(keys, list) else ():
+                logs.protect(key.reveal())
+
+    def _warn_about_the_silent(self) -> None:
+        for name, reason in self._stage.tokenless.items():
+            log.warning("bot.parked", bot=name, reason=reason)
+        for chat in self._stage.chats.values():
+            if chat.settings.is_basic_group:
+                log.warning(
+                    "chat.basic_group",
+                    chat=chat.id,
+                    cure="replies and reactions between bots are off here; make it a supergroup (group settings → chat "
+                    "history visible, or a public link) and put its new -100… id into the configuration",
+                )
+
+    # --- serve
+    async def _serve(self) -> str:
+        """Until told to stop: the reason for a failure, or an empty text."""
+        stop = asyncio.create_task(self._stop.wait())
+        while True:
+            reload = asyncio.create_task(self._reload.wait())
+            await asyncio.wait({stop, reload, self._supervisor.failed}, return_when=asyncio.FIRST_COMPLETED)
+            if self._supervisor.failed.done():
+                stop.cancel()
+                reload.cancel()
+                return self._supervisor.failed.result()
+            if stop.done():
+                reload.cancel()
+                return ""
+            self._reload.clear()
+            await self.reload()
+
+    async def reload(self) -> bool:
+        """Read the file again and apply what changed; False (and nothing changed) when it cannot be used."""
+        assert self._gateway is not None and self._crew is not None
+        self._notify.reloading()
+        try:
+            new = await asyncio.to_thread(functools.partial(load, self._path, env=self._env, overlay=self._overlay))
+            self._gateway.apply(new)
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("reload.refused", file=problem.file, line=problem.line, key=problem.key, reason=problem.message)
+            self._metrics.reload_successful.set(0)
+            self._notify.ready(f"reload refused: {error.problems[0].message}")
+            return False
+        changes = diff(self.settings, new)
+        self.settings = new
+        self._protect()
+        await self._crew.change(new, self._env)
+        for key in changes.restart:
+            log.warning("reload.needs_restart", key=key)
+        self._metrics.reload_successful.set(1)
+        self._metrics.reload_timestamp.set(self._clock.wall())
+        log.info(
+            "reload.done",
+            added=list(changes.bots.added),
+            changed=list(changes.bots.changed),
+            removed=list(changes.bots.removed),
+            unchanged=len(changes.bots.unchanged),
+            settings=list(changes.settings),
+        )
+        self._warn_about_the_silent()
+        self._notify.ready(f"{len(self._crew.held)} bots in {len(self._stage.chats)} chats")
+        return True
+
+    def _lease_lost(self) -> None:
+        if self._crew is not None:
+            self._crew.silence()
+
+    async def _tick(self) -> None:
+        """Every second: bots that are free are taken, gauges are set; every hour the store is kept tidy."""
+        assert self._crew is not None and self._store is not None and self._gateway is not None
+        tidied = float("-inf")
+        while True:
+            now = self._clock.mono()
+            try:
+                await self._crew.take_free()
+                self._metrics.uncertain.set((await self._store.counts(self._clock.wall() - 86_400)).get("uncertain", 0))
+                if now - tidied > 3600:
+                    tidied = now
+                    await self._store.maintain(self._clock.wall(), self.settings.store.retention_days)
+                    self._stage.budget.forget(self._clock.wall())
+            except StoreError as error:
+                log.warning("tick.store", error=str(error))
+            self._crew.count()
+            self._gateway.publish()
+            self._notify.watchdog()
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _watch_lag(self) -> None:
+        while True:
+            asked = self._clock.mono() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self._metrics.loop_lag.observe(max(0.0, self._clock.mono() - asked))
+
+    # --- drain
+    async def _drain(self, failed: str) -> None:
+        """No new turns; what is under way ends or is handed back; everything settled; the store closed last."""
+        began = self._clock.mono()
+        self._state = "draining"
+        self._notify.stopping()
+        summary = {"failed": failed} if failed else {}
+        late: Collection[str] = ()
+        if self._crew is not None:
+            late = await self._crew.drain(self.settings.daemon.drain_seconds)
+            await self._crew.close()
+        await self._supervisor.stop(list(self._supervisor.names), 0.0)
+        if self._gateway is not None:
+            await self._gateway.close()
+        if self._store is not None:
+            if self._leases is not None:
+                try:
+                    async with asyncio.timeout(5):
+                        await self._leases.leave(f"drained in {self._clock.mono() - began:.1f} s, cut off {len(late)}")
+                except (StoreError, TimeoutError) as error:
+                    log.warning("drain.lease", error=str(error) or "timeout")
+            await self._store.close()
+        if self._embedded is not None:
+            await self._embedded.stop()
+        log.info("daemon.stopped", seconds=round(self._clock.mono() - began, 2), cut_off=len(late), **summary)

@@ -1,0 +1,1 @@
+"""Operations: the log, systemd, and the pages an operator's tools read."""
