@@ -18,13 +18,21 @@ from piyasad.config.report import ConfigError, Problem
 from piyasad.config.secrets import Missing, Secret, provider_keys
 from piyasad.config.service import Price, ProviderSettings
 from piyasad.config.settings import Settings
+from piyasad.providers.anthropic import AnthropicProvider
 from piyasad.providers.base import Completion, Provider
 from piyasad.providers.breaker import Breaker
+from piyasad.providers.gemini import GeminiProvider
+from piyasad.providers.http import HttpProvider
 from piyasad.providers.openai import OpenAIProvider
 from piyasad.providers.quota import Estimator, Limits, Quota
 
 log = structlog.stdlib.get_logger(__name__)
 
+_KINDS: Final[Mapping[str, type[HttpProvider]]] = {
+    "openai": OpenAIProvider,
+    "gemini": GeminiProvider,
+    "anthropic": AnthropicProvider,
+}
 NO_PRICE: Final = Price()
 NO_LIMITS: Final = Limits()
 
@@ -163,10 +171,8 @@ def _of_provider(
 
 
 def _provider(name: str, settings: ProviderSettings, key: str, client: httpx.AsyncClient) -> Provider:
-    if not settings.model:
-        raise ValueError(f"no model; set [providers.{name}] model")
-    if settings.kind == "openai":
-        if not settings.base_url:
-            raise ValueError(f"no address; set [providers.{name}] base_url")
-        return OpenAIProvider(name, settings.base_url, key, settings.model, client, temperature=settings.temperature)
-    raise ValueError(f"no kind; set [providers.{name}] kind" if settings.kind is None else f"kind {settings.kind!r}")
+    kind = _KINDS.get(settings.kind or "")
+    if kind is None or not settings.model or not settings.base_url:
+        missing = "kind" if kind is None else "base_url" if settings.model else "model"
+        raise ValueError(f"set [providers.{name}] {missing}")
+    return kind(name, settings.base_url, key, settings.model, client, temperature=settings.temperature)

@@ -1,12 +1,14 @@
-"""What every HTTP dialect shares: the client, sending a request, reading waits, failing without showing a secret.
+"""What every HTTP dialect shares: the client, one call, a refused parameter, waits, failing without showing a secret.
 
-Used by `openai.py`, `gemini.py` and `anthropic.py`. Knows no dialect.
+`openai.py`, `gemini.py` and `anthropic.py` build on `HttpProvider`. Knows no dialect.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from abc import ABC, abstractmethod
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from piyasad.providers.base import NotSent, Transient
+from piyasad.providers.base import BadRequest, Completion, NotSent, ProviderError, Request, TimedOut, Transient
 
 MOST_CONNECTIONS: Final = 2_000  # httpx and aiohttp both stop at 100 unless told otherwise
 _MOST_MESSAGE: Final = 300  # characters of a provider's message that we repeat
@@ -22,6 +24,7 @@ _MOST_MESSAGE: Final = 300  # characters of a provider's message that we repeat
 _AGAIN = re.compile(r"(?:try again|retry)[^.]{0,12} in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNSUPPORTED = re.compile(r"unsupported|not support|unknown|unrecognized|deprecated|not permitted|extra", re.IGNORECASE)
 _DAY = re.compile(r"per[ _-]?day|\b[RT]PD\b", re.IGNORECASE)
 _MINUTE = re.compile(r"per[ _-]?min|\b[RT]PM\b", re.IGNORECASE)
 
@@ -35,27 +38,142 @@ def make_client(verify: bool = True) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=AiohttpTransport(verify=verify, limits=limits), timeout=None, trust_env=False)  # noqa: S113
 
 
-async def send(
-    client: httpx.AsyncClient, name: str, method: str, url: httpx.URL, headers: dict[str, str], content: bytes | None
-) -> httpx.Response:
-    """One request. Raises `NotSent` when it surely did not leave, `Transient` when nobody knows."""
-    try:
-        return await client.request(method, url, content=content, headers=headers)
-    except httpx.TransportError as error:
-        # httpx-aiohttp calls a connection cut after the request "ConnectTimeout": only the cause tells them apart.
-        cause = error.__cause__
-        if isinstance(cause, aiohttp.ClientConnectorError) or type(error) is httpx.UnsupportedProtocol:
-            raise NotSent(f"{name}: cannot connect ({type(cause).__name__})") from None
-        raise Transient(f"{name}: connection lost ({type(cause or error).__name__})") from None
-    except (httpx.DecodingError, aiohttp.ClientError) as error:
-        raise Transient(f"{name}: broken answer ({type(error).__name__})") from None
+class RefusedParameter(BadRequest):
+    """The model does not take this parameter."""
+
+    def __init__(self, message: str, parameter: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
-def safe(message: str, key: str) -> str:
-    """A provider's own words, short, without the key."""
-    if key:
-        message = message.replace(key, "…")
-    return message if len(message) <= _MOST_MESSAGE else message[:_MOST_MESSAGE] + "…"
+class HttpProvider(ABC):
+    """One model of one API with one key. `client` is shared and not closed here.
+
+    One call either gives a text or raises one of the failure classes of `base.py`; it never waits and never tries
+    again, but for a parameter that the model refuses: that is dropped, the call repeated, and remembered.
+    """
+
+    optional: tuple[str, ...] = ()  # parameters that may be dropped
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        key: str,
+        model: str,
+        client: httpx.AsyncClient,
+        *,
+        temperature: float | None = None,
+    ) -> None:
+        self.name = name
+        self.model = model
+        self._key = key
+        self._client = client
+        self._temperature = temperature
+        self._base = base_url.rstrip("/")
+        self._headers = {"Content-Type": "application/json"}
+        self._dropped: set[str] = set()
+
+    @property
+    def allowance(self) -> int:
+        """Output tokens asked for beyond the request's, because the model thinks first."""
+        return 0
+
+    def use_model(self, model: str) -> None:
+        """Go on with another model; what the old one refused is forgotten."""
+        self.model = model
+        self._dropped.clear()
+
+    async def complete(self, request: Request, *, timeout: float) -> Completion:
+        """Make one call within `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                for _ in self.optional:
+                    try:
+                        return await self._call(request)
+                    except RefusedParameter as refused:
+                        self.forgo(refused.parameter)
+                return await self._call(request)
+        except TimeoutError:
+            raise TimedOut(f"{self.name}: no answer within {timeout:.1f} s") from None
+
+    async def models(self, *, timeout: float = 10.0) -> list[str]:
+        """The models that this key may use, for `check --online`."""
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._send("GET", httpx.URL(f"{self._base}/models"), None)
+        except TimeoutError:
+            raise TimedOut(f"{self.name}: no answer within {timeout:.1f} s") from None
+        if response.status_code != 200:
+            raise self.failure(response, {})
+        return sorted(self.names_in(json_object(response.content)))
+
+    async def close(self) -> None:  # noqa: B027 - nothing to override: the client is shared, so nothing is given back
+        """Nothing to give back."""
+
+    def forgo(self, parameter: str) -> None:
+        """Remember what this model refuses."""
+        self._dropped.add(parameter)
+
+    def names_in(self, listing: dict[str, Any]) -> list[str]:
+        """The models named in the answer to GET /models."""
+        rows = listing.get("data")
+        return [str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row]
+
+    @abstractmethod
+    def url(self) -> httpx.URL:
+        """Where texts are asked for."""
+
+    @abstractmethod
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request in this dialect, without what the model refuses."""
+
+    @abstractmethod
+    def completion(self, response: httpx.Response) -> Completion:
+        """The text in a response with status 200."""
+
+    @abstractmethod
+    def failure(self, response: httpx.Response, body: dict[str, Any]) -> ProviderError:
+        """The class of a response that is no answer."""
+
+    def temperature(self, request: Request) -> float:
+        """What the configuration says, else what the request asks for."""
+        return request.temperature if self._temperature is None else self._temperature
+
+    def shown(self, response: httpx.Response, message: str) -> str:
+        """A failure in words that are safe to show."""
+        if self._key:
+            message = message.replace(self._key, "…")
+        if len(message) > _MOST_MESSAGE:
+            message = message[:_MOST_MESSAGE] + "…"
+        return f"{self.name}: {response.status_code} {message or kind_of(response)}"
+
+    async def _call(self, request: Request) -> Completion:
+        body = self.body(request)
+        response = await self._send("POST", self.url(), json.dumps(body, ensure_ascii=False).encode())
+        if response.status_code != 200:
+            raise self.failure(response, body)
+        return self.completion(response)
+
+    async def _send(self, method: str, url: httpx.URL, content: bytes | None) -> httpx.Response:
+        """One request. Raises `NotSent` when it surely did not leave, `Transient` when nobody knows."""
+        try:
+            return await self._client.request(method, url, content=content, headers=self._headers)
+        except httpx.TransportError as error:
+            # httpx-aiohttp calls a connection cut after the request "ConnectTimeout": only the cause tells them apart.
+            cause = error.__cause__
+            if isinstance(cause, aiohttp.ClientConnectorError) or type(error) is httpx.UnsupportedProtocol:
+                raise NotSent(f"{self.name}: cannot connect ({type(cause).__name__})") from None
+            raise Transient(f"{self.name}: connection lost ({type(cause or error).__name__})") from None
+        except (httpx.DecodingError, aiohttp.ClientError) as error:
+            raise Transient(f"{self.name}: broken answer ({type(error).__name__})") from None
+
+
+def refused_parameter(message: str, body: dict[str, Any], optional: tuple[str, ...]) -> str | None:
+    """The optional parameter of ours that a refusal is about, if it is about one."""
+    if _UNSUPPORTED.search(message):
+        return next((name for name in optional if name in body and name in message), None)
+    return None
 
 
 def wait_of(response: httpx.Response, message: str) -> float | None:
