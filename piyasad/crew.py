@@ -289,7 +289,9 @@ class Crew:
             return
         bot.parked = "the token is not valid any more"
         self._polling.drop(bot_id)
-        log.error("bot.parked", bot=bot.persona.name, cure="get a new token from @BotFather (/token), set it and reload")
+        log.error(
+            "bot.parked", bot=bot.persona.name, cure="get a new token from @BotFather (/token), set it and reload"
+        )
         self._supervisor.beside(f"park {bot_id}", self._park(bot_id, bot.parked))
 
     async def _park(self, bot_id: int, reason: str) -> None:
@@ -299,7 +301,9 @@ class Crew:
         bot = self._stage.bots.get(bot_id)
         if bot is not None and chat_id not in bot.barred:
             bot.barred[chat_id] = reason
-            log.warning("bot.barred", bot=bot.persona.name, chat=chat_id, reason=reason, cure="add the bot to the group again")
+            log.warning(
+                "bot.barred", bot=bot.persona.name, chat=chat_id, reason=reason, cure="add the bot to the group again"
+            )
 
     def _migrated(self, old: int, new: int) -> None:
         if old in self._stage.chats:
@@ -342,9 +346,7 @@ class Crew:
         if (bot_id, chat_id) in self._greeted or not self._limits.take(bot_id, chat_id, self._clock.mono()) <= 0:
             return
         self._greeted[bot_id, chat_id] = None
-        await self._sender.send(
-            bot_id, chat_id, disclosure.PRIVATE_LINE, reply_to=None, thread_id=None, timeout=10.0
-        )
+        await self._sender.send(bot_id, chat_id, disclosure.PRIVATE_LINE, reply_to=None, thread_id=None, timeout=10.0)
 
     async def migrated(self, old: int, new: int) -> None:
         """A group became a supergroup."""
@@ -353,5 +355,3 @@ class Crew:
     @staticmethod
     def _task(bot_id: int) -> str:
         return f"bot {bot_id}"
-
-

@@ -18,8 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from piyasad.configload import ConfigError, Problem, default_config, load
-from piyasad.store.embedded import default_data_dir
+from piyasad.configload import ConfigError, Problem, default_config, default_data_dir, load
 
 CHAT_ID = -1001000000001
 FIRST_BOT_ID = 7100000001
@@ -54,11 +53,9 @@ def run(*, port: int | None, data_dir: Path | None, open_browser: bool, say: Cal
         say(f"The page: {url}  (write there as a person; Ctrl-C ends the demo)")
         if open_browser:
             webbrowser.open(url)
-        from piyasad import engine  # heavy: only now, while the sandbox is up already
+        from piyasad.engine import run as run_daemon  # heavy: only now, while the sandbox is up already
 
-        return engine.run(
-            None, shard=(1, 1), data_dir=folder, listen=None, overlay=overlay(url.rstrip("/"), folder), page=url
-        )
+        return run_daemon(default_config(), data_dir=folder, overlay=overlay(url.rstrip("/"), folder))
     finally:
         _stop(sandbox)
 
@@ -74,7 +71,10 @@ def overlay(url: str, folder: Path) -> dict[str, Any]:
             "max_delay_seconds": 60,
             "hourly_limit": {"min": 200, "max": 240},
             "chat_per_minute": 14,
+            "burstiness": 0.2,
         },
+        "conversation": {"bot_share_max": 1.0},
+        "daemon": {"drain_seconds": 1.5},
         "gateway": {"route": ["offline"]},
         "telegram": {"api_base": url, "idle_poll_seconds": 30},
         "store": {"postgres": "", "redis": "", "data_dir": str(folder)},

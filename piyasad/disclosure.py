@@ -164,7 +164,9 @@ class Discloser:
             self._noticed[chat.id] = now  # another shard posted it, or it is young enough since before our start
             return Disclosed.ALREADY
         slot = chat.slots.reserve(now, urgent=True)
-        draft = Draft(bot.id, 0, chat.id, Kind.NOTICE, rules.notice, bot.persona.name, thread_id=chat.settings.thread_id)
+        draft = Draft(
+            bot.id, 0, chat.id, Kind.NOTICE, rules.notice, bot.persona.name, thread_id=chat.settings.thread_id
+        )
         delivered = await self._delivery.deliver(
             draft, typing=0.0, until=until, gate=lambda: chat.slots.take(slot, self._clock.wall())
         )

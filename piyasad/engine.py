@@ -75,7 +75,9 @@ def run(
 
 
 def _overlay(overlay: Mapping[str, Any] | None, data_dir: Path | None, listen: str | None) -> dict[str, Any]:
-    merged: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in (overlay or {}).items()}
+    merged: dict[str, Any] = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in (overlay or {}).items()
+    }
     if data_dir is not None:
         merged.setdefault("store", {})["data_dir"] = str(data_dir.expanduser().resolve())
     if listen is not None:
@@ -192,7 +194,9 @@ class Engine:
             share=share,
         )
         self._gateway.restore(await store.usage(self._clock.wall() - USAGE_SECONDS))
-        self._crew = Crew(self._stage, store, self._gateway, leases, self._clock, metrics, self._supervisor, self._rng())
+        self._crew = Crew(
+            self._stage, store, self._gateway, leases, self._clock, metrics, self._supervisor, self._rng()
+        )
         await self._crew.open()
         vital = self._supervisor.vital
         vital("leases", leases.run())
@@ -274,7 +278,8 @@ class Engine:
         stop = asyncio.create_task(self._stop.wait())
         while True:
             reload = asyncio.create_task(self._reload.wait())
-            await asyncio.wait({stop, reload, self._supervisor.failed}, return_when=asyncio.FIRST_COMPLETED)
+            waiting: set[asyncio.Future[Any]] = {stop, reload, self._supervisor.failed}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if self._supervisor.failed.done():
                 stop.cancel()
                 reload.cancel()
@@ -294,7 +299,9 @@ class Engine:
             self._gateway.apply(new)
         except ConfigError as error:
             for problem in error.problems:
-                log.error("reload.refused", file=problem.file, line=problem.line, key=problem.key, reason=problem.message)
+                log.error(
+                    "reload.refused", file=problem.file, line=problem.line, key=problem.key, reason=problem.message
+                )
             self._metrics.reload_successful.set(0)
             self._notify.ready(f"reload refused: {error.problems[0].message}")
             return False

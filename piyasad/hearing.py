@@ -53,7 +53,12 @@ class Hearing:
     """Rooms' ears in memory. `wake(bot_id, stimulus)` is called for bots that are ours."""
 
     def __init__(
-        self, stage: Stage, store: Store, clock: Clock, wake: Callable[[int, Stimulus], None], warm: Callable[[int], None]
+        self,
+        stage: Stage,
+        store: Store,
+        clock: Clock,
+        wake: Callable[[int, Stimulus], None],
+        warm: Callable[[int], None],
     ) -> None:
         self._stage = stage
         self._store = store
@@ -237,5 +242,3 @@ def _command(text: str) -> str:
     """The command a message begins with, without the bot it is addressed to: "/gizlilik@x_bot" is "/gizlilik"."""
     first = text.split(maxsplit=1)[0] if text.strip() else ""
     return first.partition("@")[0].lower() if first.startswith("/") else ""
-
-

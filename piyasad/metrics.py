@@ -25,7 +25,9 @@ class Metrics:
         self.messages = self._counter("messages", "Messages of ours by how they ended", "chat", "kind", "outcome")
         self.turns = self._counter("turns", "Turns by what they decided and how they ended", "intent", "outcome")
         self.turn_lateness = self._histogram(
-            "turn_lateness_seconds", "Start of a turn after its due time or the end of the bot's previous turn", LATE_BUCKETS
+            "turn_lateness_seconds",
+            "Start of a turn after its due time or the end of the bot's previous turn",
+            LATE_BUCKETS,
         )
         self.turn_duration = self._histogram(
             "turn_duration_seconds", "Time spent in a stage of a turn", LONG_BUCKETS, "stage"
@@ -33,7 +35,9 @@ class Metrics:
         self.llm_requests = self._counter("llm_requests", "Calls to LLM providers", "provider", "model", "outcome")
         self.llm_tokens = self._counter("llm_tokens", "Tokens as the providers count them", "provider", "model", "type")
         self.llm_cost_usd = self._counter("llm_cost_usd", "Cost in US dollars", "provider", "model")
-        self.llm_wait = self._histogram("llm_wait_seconds", "Time from asking the gateway to its answer", LONG_BUCKETS, "class")
+        self.llm_wait = self._histogram(
+            "llm_wait_seconds", "Time from asking the gateway to its answer", LONG_BUCKETS, "class"
+        )
         self.quota_remaining_ratio = self._gauge(
             "quota_remaining_ratio", "What is left of a provider's limit", "provider", "window"
         )
@@ -46,11 +50,15 @@ class Metrics:
         self.guard_verdicts = self._counter("guard_verdicts", "Objections of the guards", "guard", "verdict")
         self.governor = self._counter("governor", "Turns held back by the governor", "reason")
         self.store_query = self._histogram("store_query_seconds", "Time of a statement", QUERY_BUCKETS, "query")
-        self.feed_lag = self._histogram("feed_lag_seconds", "Age of another shard's message when we hear it", LONG_BUCKETS)
+        self.feed_lag = self._histogram(
+            "feed_lag_seconds", "Age of another shard's message when we hear it", LONG_BUCKETS
+        )
         self.bots = self._gauge("bots", "Bots of this shard by state", "state")
         self.bot_restarts = self._counter("bot_restarts", "Bots started again after a crash")
         self.shard_info = self._gauge("shard_info", "Which shard this is", "shard", "shards")
-        self.loop_lag = self._histogram("loop_lag_seconds", "How much later than asked the event loop wakes", LATE_BUCKETS)
+        self.loop_lag = self._histogram(
+            "loop_lag_seconds", "How much later than asked the event loop wakes", LATE_BUCKETS
+        )
         self.build_info = self._gauge("build_info", "The running version", "version", "python")
         self.reload_successful = self._gauge("config_last_reload_successful", "1 when the last reload was taken")
         self.reload_timestamp = self._gauge(

@@ -59,18 +59,6 @@ def assign(keys: Collection[int], shards: int) -> dict[int, int]:
     return owner
 
 
-def parse_shard(text: str) -> tuple[int, int]:
-    """Read "i/n" with 1 ≤ i ≤ n.
-
-    Raises:
-        ValueError: with a message for the operator.
-    """
-    head, slash, tail = text.partition("/")
-    if not (slash and head.isdecimal() and tail.isdecimal() and 1 <= int(head) <= int(tail)):
-        raise ValueError(f'--shard {text!r}: expected "i/n" with 1 ≤ i ≤ n, for example --shard 2/4')
-    return int(head), int(tail)
-
-
 class Leases:
     """This process's right to speak for its bots: one lease for the daemon, one fence a bot.
 

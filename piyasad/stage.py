@@ -143,9 +143,7 @@ class Stage:
             return known
         persona = Persona.of(bot, bot_id)
         rng = random.Random(f"{self.seed}/{bot_id}")
-        state = BotState(
-            bot_id, bot, persona, token, parked, rng, pace.HourlyLimit(limit, rng), system_text(persona)
-        )
+        state = BotState(bot_id, bot, persona, token, parked, rng, pace.HourlyLimit(limit, rng), system_text(persona))
         if known is not None:  # the same account with another persona: what it did still counts
             state.hourly, state.said, state.short = known.hourly, known.said, known.short
             state.held, state.disclosed = known.held, known.disclosed and known.settings.name == bot.name

@@ -59,7 +59,9 @@ class BotTiming:
         for chat in self._stage.chats_of(self._bot):
             rate += chat.pace.chat_per_minute / max(1, len(self._stage.awake(chat, now)))
         return pace.largest(
-            self._quota(), self._bot.hourly.stretch(now, interval), pace.chat_stretch(rate, 1, interval) if rate else 1.0
+            self._quota(),
+            self._bot.hourly.stretch(now, interval),
+            pace.chat_stretch(rate, 1, interval) if rate else 1.0,
         )
 
     def _expected(self, now: float) -> float:
@@ -73,9 +75,6 @@ class BotTiming:
 
     def _heat(self, now: float) -> float:
         return max(
-            (
-                chat.room.view().heat(now, chat.pace.burstiness)
-                for chat in self._stage.chats_of(self._bot)
-            ),
+            (chat.room.view().heat(now, chat.pace.burstiness) for chat in self._stage.chats_of(self._bot)),
             default=1.0,
         )

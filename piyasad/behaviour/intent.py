@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from piyasad.behaviour import governor, length, people, reaction, target, topic
 from piyasad.behaviour.governor import Reason
 from piyasad.config import ConversationSettings
-from piyasad.model import Intent, IntentKind, Message, Stimulus
+from piyasad.model import Intent, IntentKind, Kind, Message, Stimulus
 
 if TYPE_CHECKING:
     from piyasad.personas.profile import Persona
@@ -175,7 +175,7 @@ class _Turn:
             message = line.message
             if self.now - message.at > LIVE_SECONDS:
                 break
-            if message.bot_id == self.persona.bot_id or message.telegram_id is None:
+            if message.bot_id == self.persona.bot_id or message.telegram_id is None or message.kind is Kind.NOTICE:
                 continue
             mood = reaction.mood(line.folded, line.words, line.feeling, question=line.question)
             emoji = reaction.choose(mood, allowed, self.rng)
@@ -207,7 +207,7 @@ class _Turn:
 
     def _may_be_replied_to(self, line: Line, replies: Mapping[int, int], *, bots_free: bool) -> bool:
         message = line.message
-        if message.bot_id == self.persona.bot_id or message.telegram_id is None:
+        if message.bot_id == self.persona.bot_id or message.telegram_id is None or message.kind is Kind.NOTICE:
             return False
         if message.bot_id is not None:
             return bots_free and line.depth < governor.MAX_DEPTH

@@ -149,7 +149,9 @@ class HttpServer:
 
     async def _reload(self, request: web.Request) -> web.Response:
         self._daemon.ask_reload()
-        return web.Response(status=202, text="reload begun; the log and piyasad_config_last_reload_successful tell its end\n")
+        return web.Response(
+            status=202, text="reload begun; the log and piyasad_config_last_reload_successful tell its end\n"
+        )
 
     async def _index(self, request: web.Request) -> web.Response:
         state = self._daemon.ready()

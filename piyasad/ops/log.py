@@ -67,9 +67,7 @@ def protect(secret: str) -> None:
     _redactor.add(secret)
 
 
-def setup(
-    form: Literal["auto", "json", "console"], level: str, env: Mapping[str, str], *, stream: Any = None
-) -> None:
+def setup(form: Literal["auto", "json", "console"], level: str, env: Mapping[str, str], *, stream: Any = None) -> None:
     """Send structlog's and the standard library's records to stderr, redacted, as JSON or for a terminal."""
     out = stream if stream is not None else sys.stderr
     under_systemd = bool(env.get("JOURNAL_STREAM") or env.get("INVOCATION_ID"))

@@ -1,4 +1,4 @@
-"""An LLM provider of our own, on loopback: OpenAI-compatible paths with the real ones' limits, errors and moods.
+"""An LLM provider of our own, on loopback: three APIs' paths with the real ones' limits, errors and moods.
 
 The sandbox server mounts `LlmServer.app()` under /llm; tests and benches also run it alone. It knows nothing of
 piyasad. Everything it counted can be asked for (`usage()`), so that tests compare it with our own books.
@@ -7,31 +7,38 @@ piyasad. Everything it counted can be asked for (`usage()`), so that tests compa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
 
-from piyasad.sandbox.llm_faults import PLAIN, Fault, error_response
+from piyasad.sandbox.llm_control import Control, LlmKey
+from piyasad.sandbox.llm_dialects import Anthropic, Answer, Dialect, Gemini, OpenAI, Question
+from piyasad.sandbox.llm_faults import PLAIN, ApiError, Fault
 from piyasad.sandbox.llm_limits import Account, Limits, Refusal
 from piyasad.sandbox.llm_text import MESSAGE_TOKENS, count_tokens, cut, write
 
-MODELS = ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "llama-3.3-70b-versatile", "gpt-4.1-mini", "gpt-6-luna")
-DEFAULT_MAX_TOKENS = 1024  # what an answer may cost when the request does not say
+__all__ = ["Fault", "Limits", "LlmConfig", "LlmKey", "LlmServer", "Tally"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MODELS = (
+    "openai/gpt-oss-120b",
+    "openai/gpt-oss-20b",
+    "llama-3.3-70b-versatile",
+    "gpt-4.1-mini",
+    "gpt-6-luna",
+    "gemini-2.5-flash",
+    "gemini-3.5-flash-lite",
+    "gemini-3.6-flash",
+    "claude-haiku-5-5",
+)
 HANG_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class LlmKey:
-    """An API key with its limits."""
-
-    key: str
-    limits: Limits = field(default_factory=Limits)
-    organization: str = "org_sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,10 @@ class LlmServer:
         self._organizations[key.key] = key.organization
         self.set_limits(key.key, key.limits)
 
+    def keys(self) -> list[str]:
+        """All keys that are taken."""
+        return list(self._accounts)
+
     def remove_key(self, key: str) -> None:
         """Revoke a key: 401 from now on."""
         self._open = False
@@ -130,16 +141,22 @@ class LlmServer:
         """The application, to be mounted or run alone."""
         app = web.Application(client_max_size=4 * 1024 * 1024)
         app.on_shutdown.append(self._shut)
+        openai, gemini, anthropic = OpenAI(), Gemini(), Anthropic()
+        control = Control(self)
         app.add_routes(
             [
-                web.post("/openai/v1/chat/completions", self._chat),
-                web.get("/openai/v1/models", self._models),
-                web.get("/sandbox/usage", self._get_usage),
-                web.post("/sandbox/limits", self._post_limits),
-                web.post("/sandbox/keys", self._post_keys),
-                web.post("/sandbox/faults", self._post_faults),
-                web.delete("/sandbox/faults", self._delete_faults),
-                web.post("/sandbox/latency", self._post_latency),
+                web.post("/openai/v1/chat/completions", self._asking(openai)),
+                web.get("/openai/v1/models", self._listing(openai)),
+                web.post("/gemini/v1beta/models/{model}:generateContent", self._asking(gemini)),
+                web.get("/gemini/v1beta/models", self._listing(gemini)),
+                web.post("/anthropic/v1/messages", self._asking(anthropic)),
+                web.get("/anthropic/v1/models", self._listing(anthropic)),
+                web.get("/sandbox/usage", control.get_usage),
+                web.post("/sandbox/limits", control.post_limits),
+                web.post("/sandbox/keys", control.post_keys),
+                web.post("/sandbox/faults", control.post_faults),
+                web.delete("/sandbox/faults", control.delete_faults),
+                web.post("/sandbox/latency", control.post_latency),
             ]
         )
         return app
@@ -148,148 +165,112 @@ class LlmServer:
         self._closing.set()
 
     # --- the provider's paths
-    async def _models(self, request: web.Request) -> web.StreamResponse:
-        try:
-            self._account(request)
-        except _Stop as stop:
-            return stop.response
-        rows = [
-            {"id": name, "object": "model", "created": 1_750_000_000, "owned_by": "sandbox"} for name in self.models
-        ]
-        return web.json_response({"object": "list", "data": rows})
+    def _listing(self, dialect: Dialect) -> Handler:
+        async def models(request: web.Request) -> web.StreamResponse:
+            try:
+                self._account(dialect.key(request))
+            except ApiError as error:
+                return dialect.error(error, None)
+            return web.json_response(dialect.listing(self.models))
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
-        try:
-            return await self._complete(request)
-        except _Stop as stop:
-            return stop.response
+        return models
 
-    async def _complete(self, request: web.Request) -> web.StreamResponse:
-        key, account = self._account(request)
-        body = await self._body(request)
-        model = body["model"]
+    def _asking(self, dialect: Dialect) -> Handler:
+        async def ask(request: web.Request) -> web.StreamResponse:
+            account = None
+            try:
+                key = dialect.key(request)
+                account = self._account(key)
+                return await self._complete(dialect, request, key, account)
+            except ApiError as error:
+                return dialect.error(error, account)
+            except _Stop as stop:
+                return stop.response
+
+        return ask
+
+    async def _complete(self, dialect: Dialect, request: web.Request, key: str, account: Account) -> web.StreamResponse:
+        try:
+            body = json.loads(await request.read())
+        except ValueError:
+            body = None
+        question = dialect.question(request, body)
+        model = question.model
+        if model not in self.models:
+            text = f"The model `{model}` does not exist or you do not have access to it."
+            raise ApiError(404, text, "invalid_request_error", "model_not_found")
         tally = self.tallies.setdefault((key, model), Tally())
         tally.requests += 1
         fault = self._fault(key, model)
         if fault is not None:
             tally.faults += 1
-            await self._before(fault, request, account, model, tally)
-        self._check(body)
-        messages = body["messages"]
-        prompt = sum(count_tokens(m["content"]) + MESSAGE_TOKENS for m in messages)
-        most = int(body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_MAX_TOKENS)
+            await self._before(fault, request, model, tally)
+        self._check(question)
+        prompt = sum(count_tokens(text) + MESSAGE_TOKENS for text in question.texts)
         now = time.monotonic()
-        admitted = account.admit(prompt + most, now)
+        admitted = account.admit(prompt + question.most, now)
         if isinstance(admitted, Refusal):
             tally.violations += 1
-            raise _Stop(self._refused(admitted, model, key, account, now, tally))
+            raise self._refused(admitted, model, self._organizations[key], tally)
         low, high = self.latency
         if high > 0:
             await asyncio.sleep(self._rng.uniform(low, high))
-        text, finish = cut(write(messages[-1]["content"], self._rng), most)
+        text, finish = cut(write(question.texts[-1], self._rng), question.most)
         kind = fault.kind if fault else ""
         if kind in {"empty", "refusal"}:
             text, finish = "", "content_filter" if kind == "refusal" else "stop"
         spent = count_tokens(text)
-        cached = self._cached(key, model, messages, now)
-        account.settle(admitted, spent - most)
+        cached = self._cached(key, question, now)
+        account.settle(admitted, spent - question.most)
         tally.answered += 1
         tally.prompt_tokens += prompt
         tally.cached_tokens += cached
         tally.completion_tokens += spent
-        answer = self._answer(model, text, finish, prompt, cached, spent)
+        self._number += 1
+        answer = dialect.answer(question, Answer(self._number, text, finish, prompt, cached, spent))
         data = json.dumps(answer, ensure_ascii=False).encode()
-        return await self._send(kind, request, data, account.headers(now))
+        return await self._send(kind, request, data, dialect.headers(account, now))
 
-    def _account(self, request: web.Request) -> tuple[str, Account]:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        key = key.strip() if scheme.lower() == "bearer" else ""
+    def _account(self, key: str) -> Account:
         account = self._accounts.get(key)
         if account is None and self._open and key:
             self.add_key(LlmKey(key, self.config.limits))
             account = self._accounts[key]
         if account is None:
-            raise _Stop(error_response(401, "Invalid API Key", "invalid_request_error", "invalid_api_key"))
-        return key, account
+            raise ApiError(401, "Invalid API Key", "invalid_request_error", "invalid_api_key")
+        return account
 
-    async def _body(self, request: web.Request) -> dict[str, Any]:
-        try:
-            body = json.loads(await request.read())
-        except ValueError:
-            body = None
-        if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-            raise _Stop(error_response(400, "'model' : property 'model' is missing", "invalid_request_error"))
-        if body["model"] not in self.models:
-            text = f"The model `{body['model']}` does not exist or you do not have access to it."
-            raise _Stop(error_response(404, text, "invalid_request_error", "model_not_found"))
-        messages = body.get("messages")
-        good = isinstance(messages, list) and messages
-        if not good or not all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in messages or ()):
-            raise _Stop(error_response(400, "'messages' : minimum number of items is 1", "invalid_request_error"))
-        return body
-
-    def _check(self, body: dict[str, Any]) -> None:
+    def _check(self, question: Question) -> None:
         """Refuse the parameters that this model refuses, as OpenAI words it."""
-        for name in self.config.refuses.get(body["model"], ()):
-            if name not in body:
+        for name in self.config.refuses.get(question.model, ()):
+            if name not in question.given:
                 continue
             if name == "temperature":
                 text = (
-                    f"Unsupported value: 'temperature' does not support {body[name]} with this model. "
+                    f"Unsupported value: 'temperature' does not support {question.given[name]} with this model. "
                     "Only the default (1) value is supported."
                 )
-                raise _Stop(error_response(400, text, "invalid_request_error", "unsupported_value", name))
+                raise ApiError(400, text, "invalid_request_error", "unsupported_value", name)
             text = f"Unsupported parameter: '{name}' is not supported with this model."
             if name == "max_tokens":
                 text += " Use 'max_completion_tokens' instead."
-            raise _Stop(error_response(400, text, "invalid_request_error", "unsupported_parameter", name))
+            raise ApiError(400, text, "invalid_request_error", "unsupported_parameter", name)
 
-    def _cached(self, key: str, model: str, messages: list[dict[str, str]], now: float) -> int:
+    def _cached(self, key: str, question: Question, now: float) -> int:
         """Prompt tokens served from the cache: a system prompt seen in the last ten minutes, in steps of 128."""
-        first = messages[0]
-        if first.get("role") != "system":
+        tokens = count_tokens(question.system)
+        if not question.system or tokens < self.config.cache_minimum:
             return 0
-        tokens = count_tokens(first["content"])
-        if tokens < self.config.cache_minimum:
-            return 0
-        seen = self._prefixes.get((key, model, first["content"]), float("-inf"))
-        self._prefixes[(key, model, first["content"])] = now
+        prefix = (key, question.model, question.system)
+        seen = self._prefixes.get(prefix, float("-inf"))
+        self._prefixes[prefix] = now
         return tokens // 128 * 128 if now - seen < 600 else 0
 
-    def _answer(self, model: str, text: str, finish: str, prompt: int, cached: int, spent: int) -> dict[str, Any]:
-        self._number += 1
-        return {
-            "id": f"chatcmpl-sandbox-{self._number}",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": model,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": text},
-                    "logprobs": None,
-                    "finish_reason": finish,
-                }
-            ],
-            "usage": {
-                "prompt_tokens": prompt,
-                "completion_tokens": spent,
-                "total_tokens": prompt + spent,
-                "prompt_tokens_details": {"cached_tokens": cached},
-                "completion_tokens_details": {"reasoning_tokens": 0},
-            },
-        }
-
-    def _refused(
-        self, refusal: Refusal, model: str, key: str, account: Account, now: float, tally: Tally
-    ) -> web.Response:
+    def _refused(self, refusal: Refusal, model: str, organization: str, tally: Tally) -> ApiError:
         tally.throttled += 1
-        headers = account.headers(now)
-        if not refusal.too_large:
-            headers["retry-after"] = str(max(1, round(refusal.wait)))
-        text = refusal.text(model, self._organizations[key])
+        text = refusal.text(model, organization)
         status = 413 if refusal.too_large else 429
-        return error_response(status, text, refusal.what, "rate_limit_exceeded", headers=headers)
+        return ApiError(status, text, refusal.what, "rate_limit_exceeded", refusal=refusal)
 
     # --- faults
     def _fault(self, key: str, model: str) -> Fault | None:
@@ -303,30 +284,24 @@ class LlmServer:
             return fault
         return None
 
-    async def _before(self, fault: Fault, request: web.Request, account: Account, model: str, tally: Tally) -> None:
+    async def _before(self, fault: Fault, request: web.Request, model: str, tally: Tally) -> None:
         """The faults that come before anything is admitted or counted."""
         if fault.kind == "hang":
             closing = self._closing
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(fault.seconds or HANG_SECONDS):
                     await closing.wait()
-            except TimeoutError:
-                pass
-            raise _Stop(error_response(500, "Internal Server Error", "internal_server_error"))
+            raise ApiError(500, "Internal Server Error", "internal_server_error")
         if fault.kind == "cut_before":
             if request.transport is not None:
                 request.transport.abort()
             raise _Stop(web.Response())
         if fault.kind == "429":
-            tally.throttled += 1
             wait = fault.seconds if fault.seconds is not None else 2.0
-            refusal = Refusal("tokens", "minute", "TPM", 6000, 5900, 500, wait)
-            headers = {"retry-after": str(max(1, round(wait))), **account.headers(time.monotonic())}
-            text = refusal.text(model, "org_sandbox")
-            raise _Stop(error_response(429, text, "tokens", "rate_limit_exceeded", headers=headers))
+            raise self._refused(Refusal("tokens", "minute", "TPM", 6000, 5900, 500, wait), model, "org_sandbox", tally)
         if fault.kind in PLAIN:
             status, text, what, code = PLAIN[fault.kind]
-            raise _Stop(error_response(status, text.replace("MODEL", model), what, code))
+            raise ApiError(status, text.replace("MODEL", model), what, code)
         if fault.kind == "html":
             page = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>cloudflare</body></html>"
             raise _Stop(web.Response(text=page, content_type="text/html"))
@@ -346,63 +321,3 @@ class LlmServer:
         if kind == "truncated":
             data = data[: len(data) // 2]
         return web.Response(body=data, content_type="application/json", headers=headers)
-
-    # --- control over HTTP
-    async def _get_usage(self, request: web.Request) -> web.Response:
-        return web.json_response(self.usage())
-
-    async def _post_limits(self, request: web.Request) -> web.Response:
-        body = await _json(request)
-        try:
-            limits = Limits.of(body.get("limits") or {})
-        except ValueError as error:
-            return web.json_response({"error": str(error)}, status=400)
-        for key in [body["key"]] if body.get("key") else list(self._accounts):
-            self.set_limits(key, limits)
-        return web.json_response({"ok": True})
-
-    async def _post_keys(self, request: web.Request) -> web.Response:
-        body = await _json(request)
-        key = body.get("key")
-        if not isinstance(key, str) or not key:
-            return web.json_response({"error": "key: expected a text"}, status=400)
-        if body.get("revoke"):
-            self.remove_key(key)
-            return web.json_response({"ok": True})
-        try:
-            limits = Limits.of(body.get("limits") or {})
-        except ValueError as error:
-            return web.json_response({"error": str(error)}, status=400)
-        self.add_key(LlmKey(key, limits, str(body.get("organization") or "org_sandbox")))
-        return web.json_response({"ok": True})
-
-    async def _post_faults(self, request: web.Request) -> web.Response:
-        try:
-            self.add_fault(Fault(**await _json(request)))
-        except (TypeError, ValueError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-        return web.json_response({"ok": True})
-
-    async def _delete_faults(self, request: web.Request) -> web.Response:
-        self.clear_faults()
-        return web.json_response({"ok": True})
-
-    async def _post_latency(self, request: web.Request) -> web.Response:
-        body = await _json(request)
-        try:
-            low = float(body["seconds"]) if "seconds" in body else float(body["low"])
-            high = float(body.get("high", low))
-        except (KeyError, TypeError, ValueError):
-            return web.json_response({"error": 'expected {"seconds": s} or {"low": s, "high": s}'}, status=400)
-        self.latency = (low, max(low, high))
-        return web.json_response({"ok": True})
-
-
-async def _json(request: web.Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.read() or b"{}")
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(text='{"error": "expected a JSON object"}', content_type="application/json")
-    return body

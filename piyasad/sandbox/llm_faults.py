@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiohttp import web
+from piyasad.sandbox.llm_limits import Refusal
 
 # Before anything is counted: refusals, a hang, a cut. "429" is an injected refusal and no violation of the client's.
 BEFORE = frozenset(
@@ -62,18 +62,22 @@ PLAIN: Mapping[str, tuple[int, str, str, str | None]] = {
 }
 
 
-def error_response(
-    status: int,
-    message: str,
-    kind: str,
-    code: str | None = None,
-    param: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> web.Response:
-    """An error as the Chat Completions dialect has it."""
-    error = {"message": message, "type": kind}
-    if param is not None:
-        error["param"] = param
-    if code is not None:
-        error["code"] = code
-    return web.json_response({"error": error}, status=status, headers=headers)
+class ApiError(Exception):
+    """A refusal, before a dialect puts it into its own form."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        kind: str,
+        code: str | None = None,
+        param: str | None = None,
+        refusal: Refusal | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.refusal = refusal

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piyasad.shards import assign, parse_shard
+from piyasad.shardname import parse_shard
+from piyasad.shards import assign
 
 KEYS = st.sets(st.integers(1, 10**10), max_size=300)
 

@@ -1,0 +1,6 @@
+"""`python -m piyasad`."""
+
+from piyasad.cli import main
+
+if __name__ == "__main__":
+    main()

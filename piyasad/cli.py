@@ -1,0 +1,249 @@
+"""The commands: parse, call, print. No logic. Heavy imports stand inside the commands, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from piyasad.config import Settings
+
+app = typer.Typer(
+    name="piyasad",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # importing rich for the help alone would double its time
+    pretty_exceptions_enable=False,
+    help="Many openly labelled AI bots hold a lively market conversation in Telegram groups that you own. "
+    "Begin with: piyasad demo",
+)
+bots_app = typer.Typer(
+    short_help="The bots and how they are.",
+    help="The bots of the configuration and how they are.",
+    invoke_without_command=True,
+)
+chats_app = typer.Typer(
+    short_help="The chats and how they are.",
+    help="The chats of the configuration and how they are.",
+    invoke_without_command=True,
+)
+app.add_typer(bots_app, name="bots")
+app.add_typer(chats_app, name="chats")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True)]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Where the private database and other state live, instead of [store] data_dir."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DEFAULT_CONFIG = Path("config.toml")
+
+
+def main() -> None:
+    """The entry point: runs a command and ends the process with its exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Exit as leave:
+        code = leave.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
+    except Exception as error:
+        code = _explained(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explained(error: Exception) -> int:
+    """Show a user's mistake in one readable message; 2. Anything else is a fault of ours and is raised again."""
+    loader = sys.modules.get("piyasad.configload")  # not imported: then the error cannot be its
+    if loader is not None and isinstance(error, loader.ConfigError):
+        print(error, file=sys.stderr)
+        return 2
+    show = getattr(error, "show", None)  # the parser's own errors know how to show themselves
+    if show is None:
+        raise error
+    show()
+    return 2
+
+
+def _version(value: bool) -> None:
+    if value:
+        from piyasad import __version__
+
+        print(f"piyasad {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(short_help="The daemon.")
+def run(
+    config: Config = DEFAULT_CONFIG,
+    shard: Annotated[str, typer.Option("--shard", help="Which of n identical daemons this is: i/n, like 2/4.")] = "1/1",
+    data_dir: DataDir = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", help="HOST:PORT for metrics and health, instead of [http] listen.")
+    ] = None,
+) -> None:
+    """The daemon. SIGHUP reloads the configuration, SIGTERM or Ctrl-C drains.
+
+    Example: piyasad run --config config.toml
+    """
+    from piyasad.configload import ConfigError, Problem
+    from piyasad.shardname import parse_shard
+
+    try:
+        which = parse_shard(shard)
+    except ValueError as error:
+        raise ConfigError([Problem("", None, "--shard", str(error))]) from None
+    from piyasad import engine
+
+    raise typer.Exit(engine.run(config, shard=which, data_dir=data_dir, listen=listen))
+
+
+@app.command(short_help="The daemon in its sandbox: watch, and join in.")
+def demo(
+    port: Annotated[
+        int | None, typer.Option("--port", help="The page's port; a free one if not given.", min=1, max=65535)
+    ] = None,
+    data_dir: DataDir = None,
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in the browser.")] = False,
+) -> None:
+    """The daemon in its sandbox: four bots talk in a web page, and you can join in. Needs no token, key or server.
+
+    The conversation is kept in the data directory and goes on at the next start. Ctrl-C ends it.
+    """
+    from piyasad import demo as demonstration
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    raise typer.Exit(demonstration.run(port=port, data_dir=data_dir, open_browser=browser, say=say))
+
+
+@app.command(short_help="What could be wrong, each with its cure.")
+def check(
+    config: Config = DEFAULT_CONFIG,
+    online: Annotated[bool, typer.Option("--online", help="Also ask Telegram about every bot and chat.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Everything that could be wrong, each with its cure, and the lines a day to expect. Exit code 1 if something is."""
+    import asyncio
+
+    from piyasad.configload import ConfigError, load
+    from piyasad.doctor import check as examine
+
+    subject: Settings | ConfigError
+    try:
+        subject = load(config)
+    except ConfigError as error:
+        subject = error
+    findings = asyncio.run(examine(subject, online=online))
+    wrong = any(finding.level == "error" for finding in findings)
+    if as_json:
+        print(json.dumps([finding.as_json() for finding in findings], ensure_ascii=False, indent=1))
+    else:
+        rows = [(finding.level, finding.where, finding.what, finding.cure) for finding in findings]
+        _table("Findings" if rows else "Nothing found", ("", "where", "what", "cure"), rows)
+    raise typer.Exit((2 if isinstance(subject, ConfigError) else 1) if wrong else 0)
+
+
+@app.command(short_help="Daemons, bots, last messages.")
+def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Daemons, bots and the last messages, as the database of the running daemon has them."""
+    state = _state(config, data_dir)
+    if as_json:
+        print(json.dumps(state, ensure_ascii=False, indent=1))
+    else:
+        _table("Daemons", ("shard", "host", "pid", "alive", "last beat", "drain"), _rows(state, "daemons"))
+        _table("Bots", ("name", "username", "state", "owner", "reason"), _rows(state, "bots"))
+        _table("Messages of the last 24 h", ("state", "number"), list(state["counts"].items()))
+        _table("Last messages", ("at", "chat", "author", "text"), _rows(state, "messages"))
+    raise typer.Exit(0 if any(row["alive"] for row in state["daemons"]) else 1)
+
+
+@bots_app.callback()
+def bots(context: typer.Context) -> None:
+    """List the bots (the same as `bots list`)."""
+    if context.invoked_subcommand is None:
+        bots_list()
+
+
+@bots_app.command("list")
+def bots_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Each bot with its chats, active hours and state."""
+    from piyasad.status import bots_of
+
+    _show("Bots", ("name", "username", "chats", "active hours", "state", "reason"), bots_of(config, data_dir), as_json)
+
+
+@chats_app.callback()
+def chats(context: typer.Context) -> None:
+    """List the chats (the same as `chats list`)."""
+    if context.invoked_subcommand is None:
+        chats_list()
+
+
+@chats_app.command("list")
+def chats_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Each chat with its bots, its ear and when the notice was posted."""
+    from piyasad.status import chats_of
+
+    _show("Chats", ("id", "title", "enabled", "bots", "ear", "notice"), chats_of(config, data_dir), as_json)
+
+
+@app.command(short_help="Telegram and LLM servers of our own, on loopback.")
+def sandbox(
+    listen: Annotated[str, typer.Option("--listen", help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:8420",
+    world: Annotated[Path | None, typer.Option("--world", help="A JSON file with bots, people and chats.")] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="Keep what is said in this JSON-lines file.")] = None,
+    until_stdin_ends: Annotated[bool, typer.Option("--until-stdin-ends", hidden=True)] = False,
+) -> None:
+    """Telegram and LLM servers of our own on loopback, with the real ones' limits, faults on demand, and a page.
+
+    Set [telegram] api_base to the printed address, and a provider's base_url to …/llm/openai/v1.
+    """
+    from piyasad.sandbox.command import run as run_sandbox
+
+    raise typer.Exit(run_sandbox(listen, world, state, until_stdin_ends=until_stdin_ends))
+
+
+def _state(config: Path, data_dir: Path | None) -> dict[str, Any]:
+    from piyasad.status import state_of
+
+    return state_of(config, data_dir)
+
+
+def _rows(state: dict[str, Any], key: str) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in state[key]]
+
+
+def _show(title: str, heads: Sequence[str], rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, indent=1))
+    else:
+        _table(title, heads, [tuple(row.values()) for row in rows])
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+    Console().print(table)

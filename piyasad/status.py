@@ -1,0 +1,126 @@
+"""What the commands beside the daemon show: read from the configuration and the running daemon's database. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from piyasad.config import Settings
+from piyasad.config.base import format_range
+from piyasad.configload import ConfigError, Problem, load
+from piyasad.store.embedded import running_dsn
+
+T = TypeVar("T")
+_LAST_MESSAGES = 10
+_CONNECT_SECONDS = 10.0
+
+
+def state_of(config: Path, data_dir: Path | None) -> dict[str, Any]:
+    """Daemons, bots, counts by state, last messages.
+
+    Raises:
+        ConfigError: the configuration is broken, or no daemon's database can be reached.
+    """
+    settings = load(config)
+
+    async def read(connection: asyncpg.Connection) -> dict[str, Any]:
+        daemons = await connection.fetch(
+            "SELECT shard || '/' || shards AS shard, host, pid, expiry > clock_timestamp() AS alive, beat, drain "
+            "FROM daemon ORDER BY beat DESC LIMIT 20"
+        )
+        bots = await connection.fetch("SELECT name, username, state, owner, state_reason FROM bot ORDER BY name")
+        counts = await connection.fetch(
+            "SELECT state, count(*) AS number FROM message WHERE created_at > now() - interval '1 day' GROUP BY state"
+        )
+        last = await connection.fetch(
+            "SELECT coalesce(sent_at, created_at) AS at, chat_id, author, text FROM message "
+            "WHERE state IN ('sent', 'received') ORDER BY created_at DESC LIMIT $1",
+            _LAST_MESSAGES,
+        )
+        zone = settings.zone
+        return {
+            "daemons": [_plain(row) for row in daemons],
+            "bots": [_plain(row) for row in bots],
+            "counts": {row["state"]: row["number"] for row in counts},
+            "messages": [_plain(row) | {"at": f"{row['at'].astimezone(zone):%d.%m. %H:%M:%S}"} for row in last],
+        }
+
+    return asyncio.run(_with(settings, config, data_dir, read))
+
+
+def bots_of(config: Path, data_dir: Path | None) -> list[dict[str, Any]]:
+    """Each configured bot, with its state where a daemon's database can be reached."""
+    settings = load(config)
+    known = _table_of(settings, config, data_dir, "SELECT name, state, state_reason FROM bot", "name")
+    return [
+        {
+            "name": bot.name,
+            "username": f"@{bot.username}",
+            "chats": ", ".join(map(str, bot.chats)),
+            "active_hours": ", ".join(map(format_range, bot.active_hours)) or "always",
+            "state": known.get(bot.name, {}).get("state", "unknown") if bot.enabled else "disabled",
+            "reason": known.get(bot.name, {}).get("state_reason", ""),
+        }
+        for bot in settings.bots
+    ]
+
+
+def chats_of(config: Path, data_dir: Path | None) -> list[dict[str, Any]]:
+    """Each configured chat, with its ear and notice where a daemon's database can be reached."""
+    settings = load(config)
+    sql = "SELECT c.id, b.name AS ear, c.notice_at FROM chat c LEFT JOIN bot b ON b.id = c.ear"
+    known = _table_of(settings, config, data_dir, sql, "id")
+    return [
+        {
+            "id": chat.id,
+            "title": chat.title,
+            "enabled": "yes" if chat.enabled else "no",
+            "bots": ", ".join(bot.name for bot in settings.bots if chat.id in bot.chats),
+            "ear": known.get(chat.id, {}).get("ear"),
+            "notice_at": known.get(chat.id, {}).get("notice_at"),
+        }
+        for chat in settings.chats
+    ]
+
+
+def _table_of(settings: Settings, config: Path, data_dir: Path | None, sql: str, key: str) -> dict[Any, dict[str, Any]]:
+    async def read(connection: asyncpg.Connection) -> dict[Any, dict[str, Any]]:
+        return {row[key]: _plain(row) for row in await connection.fetch(sql)}
+
+    try:
+        return asyncio.run(_with(settings, config, data_dir, read))
+    except ConfigError:  # no daemon runs: the configuration alone is shown
+        return {}
+
+
+async def _with(
+    settings: Settings, config: Path, data_dir: Path | None, work: Callable[[asyncpg.Connection], Awaitable[T]]
+) -> T:
+    folder = data_dir or Path(settings.store.data_dir or ".")
+    dsn = settings.store.postgres or running_dsn(folder.expanduser().resolve())
+    if not dsn:
+        text = f"no daemon runs on {folder}; start one with `piyasad run`, or name its directory with --data-dir"
+        raise ConfigError([Problem(str(config), None, "store.data_dir", text)])
+    try:
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, command_timeout=_CONNECT_SECONDS)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        text = f"the database cannot be reached ({type(error).__name__}); is the daemon running?"
+        raise ConfigError([Problem(str(config), None, "store.postgres", text)]) from error
+    try:
+        return await work(connection)
+    except asyncpg.UndefinedTableError as error:
+        text = "the database has no tables of piyasad yet; start the daemon once"
+        raise ConfigError([Problem(str(config), None, "store.postgres", text)]) from error
+    finally:
+        await connection.close(timeout=5)
+
+
+def _plain(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        key: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value for key, value in row.items()
+    }
