@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from piyasad.sandbox.llm_control import Control, LlmKey
-from piyasad.sandbox.llm_dialects import Anthropic, Answer, Dialect, Gemini, OpenAI, Question
+from piyasad.sandbox.llm_dialects import Answer, Anthropic, Dialect, Gemini, OpenAI, Question
 from piyasad.sandbox.llm_faults import PLAIN, ApiError, Fault
 from piyasad.sandbox.llm_limits import Account, Limits, Refusal
 from piyasad.sandbox.llm_text import MESSAGE_TOKENS, count_tokens, cut, write

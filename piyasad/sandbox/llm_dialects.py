@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
 
@@ -132,7 +132,7 @@ class OpenAI:
 class Gemini:
     """generateContent: no limit headers; the wait and the quota's name stand in the error's details."""
 
-    STATUS = {
+    STATUS: ClassVar = {
         400: "INVALID_ARGUMENT",
         401: "UNAUTHENTICATED",
         403: "PERMISSION_DENIED",
@@ -210,7 +210,7 @@ class Gemini:
 class Anthropic:
     """Messages: limits per minute in `anthropic-ratelimit-*` headers."""
 
-    KIND = {
+    KIND: ClassVar = {
         400: "invalid_request_error",
         401: "authentication_error",
         403: "permission_error",
