@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -34,9 +33,11 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
+from piyasad.providers.books import Books
 from piyasad.providers.door import Door, open_doors
 from piyasad.providers.http import make_client
 from piyasad.providers.pace import Demand
+from piyasad.providers.queue import Queue
 from piyasad.providers.quota import MOST_STRETCH, Quota, Ticket
 
 log = structlog.stdlib.get_logger(__name__)
@@ -90,18 +91,13 @@ class Gateway:
     ) -> None:
         self.doors = list(doors)
         self._clock = clock
-        self._metrics = metrics
+        self._books = Books(clock, metrics, on_usage)
         self._timeout = timeout_seconds
         self._paced = paced
-        self._on_usage = on_usage
         self._client = client
         self._env = env or {}
         self._share = share
-        # Sorted: class, then the bot's turn inside the class, then order of arrival.
-        self._queue: list[tuple[int, float, int, _Job]] = []
-        self._arrivals = 0
-        self._turn: dict[int, float] = {}  # class → how far its rounds over the bots have come
-        self._next_turn: dict[tuple[int, int], float] = {}  # (class, bot) → the round of its next text
+        self._queue: Queue[_Job] = Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._stretch = (-math.inf, 1.0)
         self._demand = Demand(clock.mono())
@@ -120,14 +116,14 @@ class Gateway:
         while True:
             now = self._clock.mono()
             if now >= request.deadline:
-                self._count(None, "expired")
+                self._books.unasked("expired")
                 raise job.error or Expired("the deadline passed before anybody could be asked")
             taken = None if self._queue else self._take(job, now, ())
             if taken is None:
                 taken = await self._wait(job, now)
                 job.waited += self._clock.mono() - now
             if not job.calls:
-                self._metrics.llm_wait.labels(request.klass.value).observe(job.waited)
+                self._books.waited(request, job.waited)
             try:
                 return await self._call(job, *taken)
             except (Refused, NoProvider, Expired):
@@ -162,13 +158,7 @@ class Gateway:
 
     def publish(self) -> None:
         """Set the gauges; to be called before they are read, or every few seconds."""
-        for name, windows in self.remaining().items():
-            for window, ratio in windows.items():
-                self._metrics.quota_remaining_ratio.labels(name, window).set(ratio)
-        self._metrics.quota_stretch_ratio.set(self.stretch())
-        for name in dict.fromkeys(door.name for door in self.doors):
-            is_open = all(door.out or door.breaker.is_open for door in self.doors if door.name == name)
-            self._metrics.breaker_open.labels(name).set(1 if is_open else 0)
+        self._books.publish(self.doors, self.remaining(), self.stretch())
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used today. To be called once, before the first request."""
@@ -201,7 +191,7 @@ class Gateway:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for *_, job in self._queue:
+        for job in self._queue:
             if job.future is not None and not job.future.done():
                 job.future.set_exception(NoProvider("the gateway is closed"))
         self._queue.clear()
@@ -255,14 +245,15 @@ class Gateway:
         left = job.request.deadline - now
         soonest = self._soonest(job, eligible, now)
         if soonest >= left:
-            self._count(None, "throttled")
+            self._books.unasked("throttled")
             raise job.error or Throttled(
                 f"no quota frees up within the {left:.0f} s left" if soonest < math.inf else "larger than every limit",
                 None if math.isinf(soonest) else soonest,
             )
         loop = asyncio.get_running_loop()
         job.future = loop.create_future()
-        self._enqueue(job)
+        self._queue.add(job, job.request.klass.rank, job.request.bot_id)
+        job.queued = True
         deadline = loop.call_later(left, self._expire, job)
         self._pump()
         try:
@@ -275,31 +266,19 @@ class Gateway:
             deadline.cancel()
             self._leave(job)
 
-    def _enqueue(self, job: _Job) -> None:
-        """Rounds over the bots of a class: a bot's second text waits for the others' first."""
-        rank, bot = job.request.klass.rank, job.request.bot_id
-        turn = max(self._turn.get(rank, 0.0), self._next_turn.get((rank, bot), 0.0))
-        self._next_turn[rank, bot] = turn + 1
-        self._arrivals += 1
-        insort(self._queue, (rank, turn, self._arrivals, job))
-        job.queued = True
-
     def _leave(self, job: _Job) -> None:
         if job.queued:  # it left before its turn
-            self._queue = [row for row in self._queue if row[3] is not job]
+            self._queue.remove(job)
             job.queued = False
             self._pump()
         job.future = None
-        if not self._queue:
-            self._turn.clear()
-            self._next_turn.clear()
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+        if not self._queue and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _expire(self, job: _Job) -> None:
         if job.future is not None and not job.future.done():
-            self._count(None, "expired")
+            self._books.unasked("expired")
             job.future.set_exception(job.error or Expired("the deadline passed while waiting for quota"))
 
     def _give_back(self, door: Door, ticket: Ticket | None) -> None:
@@ -318,20 +297,19 @@ class Gateway:
         live = [door for door in self.doors if not door.out]
         index, again = 0, math.inf
         while index < len(self._queue) and len(blocked) < len(live):
-            rank, turn, _, job = self._queue[index]
+            job = self._queue.at(index)
             future = job.future
             eligible = self._eligible(job)
             if future is None or future.done() or not eligible:
-                del self._queue[index]
+                self._queue.drop(index)
                 job.queued = False
                 if future is not None and not future.done():
                     future.set_exception(job.error or NoProvider("every key is out until the next reload"))
                 continue
             taken = self._take(job, now, blocked)
             if taken is not None:
-                del self._queue[index]
+                self._queue.admit(index)
                 job.queued = False
-                self._turn[rank] = max(self._turn.get(rank, 0.0), turn)
                 future.set_result(taken)
                 continue
             again = min(again, self._soonest(job, (door for door in eligible if door not in blocked), now))
@@ -353,7 +331,7 @@ class Gateway:
         left = request.deadline - self._clock.mono()
         if left <= 0:
             self._give_back(door, ticket)
-            self._count(None, "expired")
+            self._books.unasked("expired")
             raise job.error or Expired("the deadline passed while waiting for quota")
         timeout = min(self._timeout, left)
         if self._another_could(job, door, left / 2):
@@ -380,9 +358,8 @@ class Gateway:
                 quota.keep(ticket)
         if quota is not None:
             self._demand.note(prompt + spent, answer=request.klass.rank == 0)
-        cost = door.cost(completion)
-        self._account(door, prompt, cached, spent, cost)
-        self._count(door, "ok")
+        cost = self._books.used(door, prompt, cached, spent)
+        self._books.answered(door)
         if self._queue:
             self._pump()
         return dataclasses.replace(completion, cost=cost, calls=job.calls)
@@ -399,7 +376,7 @@ class Gateway:
         """Settle what a failed call used, and draw the consequence for its door."""
         now = self._clock.mono()
         if error.usage is not None:
-            self._account(door, *error.usage, 0.0)
+            self._books.used(door, *error.usage)
         if ticket is not None and door.quota is not None:
             _settle_failure(door.quota, ticket, error)
         if isinstance(error, Transient):
@@ -423,7 +400,7 @@ class Gateway:
             job.excluded.append(door)
         elif door not in job.tried:
             job.tried.append(door)
-        self._count(door, _outcome(error))
+        self._books.failed(door, error)
         self._pump()
 
     def _bad_model(self, door: Door, error: BadModel) -> None:
@@ -439,25 +416,7 @@ class Gateway:
             door.out = reason
             log.error("gateway.key_out", provider=door.name, key=door.label, reason=reason, cure=cure)
 
-    # --- books
-    def _account(self, door: Door, prompt: int, cached: int, spent: int, cost: float) -> None:
-        model = door.provider.model
-        tokens = self._metrics.llm_tokens
-        for kind, amount in (("prompt", prompt), ("cached", cached), ("completion", spent)):
-            if amount:
-                tokens.labels(door.name, model, kind).inc(amount)
-        if cost:
-            self._metrics.llm_cost_usd.labels(door.name, model).inc(cost)
-        if self._on_usage is not None:
-            self._on_usage(Usage(door.name, door.label, model, self._clock.wall(), 1, prompt, cached, spent, cost))
-
-    def _count(self, door: Door | None, outcome: str) -> None:
-        """Every request ends with a reason; one that reached no provider has none in its labels."""
-        if door is None:
-            self._metrics.llm_requests.labels("", "", outcome).inc()
-        else:
-            self._metrics.llm_requests.labels(door.name, door.provider.model, outcome).inc()
-
+    # --- pace
     def _quotas(self) -> dict[Quota, list[Door]]:
         found: dict[Quota, list[Door]] = {}
         for door in self.doors:
@@ -515,21 +474,3 @@ def _settle_failure(quota: Quota, ticket: Ticket, error: ProviderError) -> None:
         quota.keep(ticket)
     else:
         quota.keep_request(ticket)
-
-
-def _outcome(error: ProviderError) -> str:
-    for kind, name in _OUTCOMES:
-        if isinstance(error, kind):
-            return name
-    return "failed"
-
-
-_OUTCOMES: Final[tuple[tuple[type[ProviderError], str], ...]] = (
-    (TimedOut, "timeout"),
-    (Throttled, "throttled"),
-    (Transient, "transient"),
-    (Refused, "refused"),
-    (BadModel, "bad_model"),
-    (BadKey, "bad_key"),
-    (BadRequest, "bad_request"),
-)

@@ -19,7 +19,7 @@ from piyasad.config.secrets import Missing, Secret, provider_keys
 from piyasad.config.service import Price, ProviderSettings
 from piyasad.config.settings import Settings
 from piyasad.providers.anthropic import AnthropicProvider
-from piyasad.providers.base import Completion, Provider
+from piyasad.providers.base import Provider
 from piyasad.providers.breaker import Breaker
 from piyasad.providers.gemini import GeminiProvider
 from piyasad.providers.http import HttpProvider
@@ -58,13 +58,11 @@ class Door:
         """Output tokens that the model takes beyond what a text needs."""
         return int(getattr(self.provider, "allowance", 0))
 
-    def cost(self, completion: Completion) -> float:
-        """US dollars."""
+    def cost(self, prompt: int, cached: int, spent: int) -> float:
+        """US dollars for so many tokens; `cached` are part of `prompt`."""
         price = self.price
-        cached = price.input if price.cached is None else price.cached
-        fresh = completion.prompt_tokens - completion.cached_tokens
-        spent = fresh * price.input + completion.cached_tokens * cached + completion.completion_tokens * price.output
-        return spent / 1_000_000
+        reused = price.input if price.cached is None else price.cached
+        return ((prompt - cached) * price.input + cached * reused + spent * price.output) / 1_000_000
 
 
 def open_doors(
