@@ -92,6 +92,8 @@ class Hearing:
         self._warm(message.chat_id)
         if message.user_id is None or now - message.at > STALE_SECONDS:
             return
+        # until the run has ended nobody knows whom it speaks to: no bot remarks on it of its own accord
+        self._stage.chats[message.chat_id].claimed[message.telegram_id or 0] = now
         key = (message.chat_id, message.user_id)
         run = self._runs.setdefault(key, _Run(now))
         run.messages.append(message)
@@ -170,13 +172,15 @@ class Hearing:
         if chat is None:
             return
         now = self._clock.wall()
-        for slot, message in self._wanted(chat, messages).items():
+        wanted = self._wanted(chat, messages)
+        if not wanted:
+            for said in messages:
+                chat.claimed.pop(said.telegram_id or 0, None)
+        for slot, message in wanted.items():
             bot_id = slot or self._best(chat, message)
             user, telegram_id = message.user_id, message.telegram_id
             if bot_id is None or user is None or telegram_id is None:
                 continue
-            for said in messages:  # nobody else remarks on what one bot is about to answer
-                chat.claimed[said.telegram_id or 0] = now
             if not self._is_ours(bot_id) or not self._may_answer(chat, bot_id, now):
                 continue
             grant = self._stage.budget.ask(user, now)

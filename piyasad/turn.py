@@ -7,28 +7,24 @@ here they are put in order, timed, counted and traced. A dropped line is silence
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from math import fsum
 
 import structlog
 
-from piyasad import guards
 from piyasad.behaviour import intent as intents
-from piyasad.behaviour import length, pace
+from piyasad.behaviour import pace
 from piyasad.behaviour.chatpace import Reservation
 from piyasad.behaviour.governor import Reason
 from piyasad.clock import Clock
+from piyasad.compose import Composer, Walk
 from piyasad.delivery import Delivered, Delivery
 from piyasad.disclosure import Disclosed, Discloser
 from piyasad.gateway import Gateway
-from piyasad.guards.case import Case, Guard, Verdict
-from piyasad.guards.cleanup import clean
-from piyasad.guards.repetition import worn_stems
+from piyasad.guards.case import Guard
 from piyasad.hearing import Hearing
 from piyasad.metrics import Metrics
-from piyasad.model import Class, Draft, Intent, IntentKind, Kind, Message, Stimulus, TurnTrace
-from piyasad.personas.prompt import Prompt, build
-from piyasad.providers.base import Brief, Completion, ProviderError, Request
+from piyasad.model import Draft, Intent, IntentKind, Kind, Message, Stimulus, TurnTrace
 from piyasad.room import RoomView
 from piyasad.stage import BotState, ChatState, Stage
 from piyasad.store.base import Store, StoreError
@@ -41,21 +37,12 @@ log = structlog.stdlib.get_logger(__name__)
 SLOT_WAIT_SECONDS = 10.0
 """A turn that finds no free slot in any of its chats within that time stays silent (behaviour 1)."""
 
-REWRITES = 2
-"""Rewrites of one message at most, over all guards (behaviour 4)."""
-
 SEND_WITHIN_SECONDS = 60.0
 """A finished line that cannot be sent for so long is dropped: the talk has moved on."""
 
 PERSON_WAITS_TYPING_SECONDS = 2.0
 """Typing is not drawn out longer than this while a person waits."""
 
-PROMPT_TOKENS = 1200
-"""No prompt is longer: the oldest lines go first (design: tokens are few)."""
-
-TEMPERATURE = 0.9
-
-_CLASS = {IntentKind.ANSWER: Class.ANSWER, IntentKind.REPLY: Class.REPLY}
 _KIND = {
     IntentKind.ANSWER: Kind.ANSWER,
     IntentKind.REPLY: Kind.REPLY,
@@ -63,17 +50,6 @@ _KIND = {
     IntentKind.TOPIC: Kind.TOPIC,
 }
 _GOVERNED = frozenset(Reason)
-
-
-@dataclass(slots=True)
-class _Walk:
-    """What one turn gathers on its way; written to the `turn` table at the end."""
-
-    id: str
-    began: float
-    intent: Intent | None = None
-    outcome: str = "silent"
-    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +78,11 @@ class TurnTaker:
         self._stage = tools.stage
         self._clock = tools.clock
         self._metrics = tools.metrics
+        self._composer = Composer(bot, tools.stage, tools.gateway, tools.guards, tools.clock, tools.metrics)
 
     async def take(self, stimulus: Stimulus | None) -> None:
         """One turn. Failures of providers, Telegram and the store end it; only faults of ours are raised."""
-        walk = _Walk(f"{self._bot.rng.getrandbits(64):016x}", self._clock.wall())
+        walk = Walk(f"{self._bot.rng.getrandbits(64):016x}", self._clock.wall())
         try:
             if stimulus is None:
                 await self._unprompted(walk)
@@ -119,7 +96,7 @@ class TurnTaker:
         if walk.intent is not None:
             await self._trace(walk, walk.intent)
 
-    async def _unprompted(self, walk: _Walk) -> None:
+    async def _unprompted(self, walk: Walk) -> None:
         now = self._clock.wall()
         chat = self._pick_chat(now)
         if chat is None or not self._bot.hourly.allows(now):
@@ -149,7 +126,7 @@ class TurnTaker:
         else:
             await self._speak(walk, chat, view, intent, None)
 
-    async def _answer(self, walk: _Walk, stimulus: Stimulus) -> None:
+    async def _answer(self, walk: Walk, stimulus: Stimulus) -> None:
         chat = self._stage.chats.get(stimulus.chat_id)
         if chat is None or stimulus.chat_id in self._bot.barred:
             return
@@ -196,14 +173,14 @@ class TurnTaker:
                 weighted.append((chat.room.view().heat(now, chat.pace.burstiness) / (1.0 + wait), chat))
         if len(weighted) < 2:
             return weighted[0][1] if weighted else None
-        mark = self._bot.rng.random() * sum(weight for weight, _ in weighted)
+        mark = self._bot.rng.random() * fsum(weight for weight, _ in weighted)
         for weight, chat in weighted:
             mark -= weight
             if mark < 0:
                 return chat
         return weighted[-1][1]
 
-    async def _react(self, walk: _Walk, intent: Intent) -> None:
+    async def _react(self, walk: Walk, intent: Intent) -> None:
         target = intent.target
         if target is None or target.telegram_id is None or intent.emoji is None:
             return
@@ -215,20 +192,23 @@ class TurnTaker:
         walk.detail |= {"target": target.id, "emoji": intent.emoji, "reason": intent.reason}
 
     async def _speak(
-        self, walk: _Walk, chat: ChatState, view: RoomView, intent: Intent, stimulus: Stimulus | None
+        self, walk: Walk, chat: ChatState, view: RoomView, intent: Intent, stimulus: Stimulus | None
     ) -> None:
         if not await self._disclosed(walk, chat, prompted=stimulus is not None):
             return
         slot = chat.slots.reserve(self._clock.wall(), urgent=stimulus is not None)
         try:
-            text = await self._compose(walk, chat, view, intent, stimulus)
+            text = await self._composer.compose(chat, view, intent, walk)
             if text is not None:
                 await self._deliver(walk, chat, intent, text, slot)
+            else:
+                outcome = "expired" if walk.outcome == "expired" else "dropped"
+                self._metrics.messages.labels(str(chat.id), str(_KIND[intent.kind]), outcome).inc()
         finally:
             if walk.outcome not in {"sent", "uncertain"}:
                 chat.slots.cancel(slot)
 
-    async def _say_fixed(self, walk: _Walk, chat: ChatState, intent: Intent, text: str) -> None:
+    async def _say_fixed(self, walk: Walk, chat: ChatState, intent: Intent, text: str) -> None:
         if not await self._disclosed(walk, chat, prompted=True):
             return
         slot = chat.slots.reserve(self._clock.wall(), urgent=True)
@@ -236,179 +216,15 @@ class TurnTaker:
         if walk.outcome not in {"sent", "uncertain"}:
             chat.slots.cancel(slot)
 
-    async def _disclosed(self, walk: _Walk, chat: ChatState, *, prompted: bool) -> bool:
+    async def _disclosed(self, walk: Walk, chat: ChatState, *, prompted: bool) -> bool:
         """Whether the bot may speak now. One that just posted the notice lets another speak next, unless it answers."""
         before = await self._tools.discloser.before(self._bot, chat, self._clock.mono() + SEND_WITHIN_SECONDS)
         walk.outcome = str(before)
         return before is Disclosed.ALREADY or (prompted and before is Disclosed.NOTICED)
 
-    async def _compose(
-        self, walk: _Walk, chat: ChatState, view: RoomView, intent: Intent, stimulus: Stimulus | None
-    ) -> str | None:
-        """The finished text, or None when it was dropped or nobody could write it."""
-        klass = _CLASS.get(intent.kind, Class.TOPIC)
-        limit = self._stage.settings.gateway.deadlines
-        seconds = {Class.ANSWER: limit.answer, Class.REPLY: limit.reply}.get(klass, limit.topic)
-        deadline = self._clock.mono() + seconds
-        plan = length.plan(intent.length)
-        objection: Verdict | None = None
-        rejected = ""
-        asked: dict[str, int] = {}
-        for _ in range(REWRITES + 1):
-            prompt = self._prompt(chat, view, intent, plan, objection, rejected)
-            completion = await self._complete(walk, chat, view, intent, prompt, klass, deadline, rejected)
-            if completion is None:
-                return None
-            persona = self._bot.persona
-            text = prompt.faces.reveal(clean(completion.text, (persona.name, persona.username, persona.first_name)))
-            # the room may have gone on while the model wrote: the guards look at it as it is now
-            objection = self._object(chat, text)
-            if objection is None:
-                walk.detail["text_by"] = f"{completion.provider}/{completion.model}"
-                return text
-            walk.detail.setdefault("verdicts", []).append(f"{objection.guard}: {objection.reason}")
-            asked[objection.guard] = asked.get(objection.guard, 0) + 1
-            if asked[objection.guard] > objection.rewrites:
-                break
-            self._metrics.guard_verdicts.labels(objection.guard, "rewrite").inc()
-            rejected = text
-        if objection is not None:
-            self._metrics.guard_verdicts.labels(objection.guard, "drop").inc()
-        walk.outcome = "dropped"
-        self._metrics.messages.labels(str(chat.id), str(_KIND[intent.kind]), "dropped").inc()
-        return None
-
-    def _object(self, chat: ChatState, text: str) -> Verdict | None:
-        bot = self._bot
-        case = Case(
-            text=text,
-            persona=bot.persona,
-            roster=chat.roster,
-            lines=chat.room.view().lines,
-            own_recent=bot.said,
-            own_short=bot.short,
-            now=self._clock.wall(),
-            system=bot.system,
-        )
-        return guards.check(case, self._tools.guards)
-
-    def _prompt(
-        self,
-        chat: ChatState,
-        view: RoomView,
-        intent: Intent,
-        plan: length.LengthPlan,
-        objection: Verdict | None,
-        rejected: str,
-    ) -> Prompt:
-        bot, settings, now = self._bot, self._stage.settings, self._clock.wall()
-        refresh = chat.conversation.persona_refresh
-        restate = bot.since_refresh >= refresh.messages or now - bot.refreshed_at >= refresh.minutes * 60
-        if restate:
-            bot.since_refresh, bot.refreshed_at = 0, now
-        shown = view.lines[-chat.conversation.history_messages :]
-        earlier = view.lines[: -chat.conversation.history_messages]
-        own = [
-            line.message.text
-            for line in earlier
-            if line.message.bot_id == bot.id and intent.topic is not None and intent.topic in line.topics
-        ]
-        keep = frozenset(symbol.lower() for symbol in bot.persona.watchlist)
-        return build(
-            bot.persona,
-            intent,
-            [line.message for line in shown],
-            system=bot.system,
-            roster=chat.roster,
-            own_lines=own[-2:],
-            avoid=worn_stems(view.lines, keep),
-            plan=plan,
-            zone=settings.zone,
-            now=now,
-            people_as=settings.privacy.people_as,
-            masked=settings.privacy.mask,
-            history=chat.conversation.history_messages,
-            budget_tokens=PROMPT_TOKENS,
-            restate=restate,
-            objection=objection.hint if objection is not None else "",
-            rejected=rejected,
-        )
-
-    async def _complete(
-        self,
-        walk: _Walk,
-        chat: ChatState,
-        view: RoomView,
-        intent: Intent,
-        prompt: Prompt,
-        klass: Class,
-        deadline: float,
-        rejected: str,
-    ) -> Completion | None:
-        request = Request(
-            bot_id=self._bot.id,
-            klass=klass,
-            system=prompt.system,
-            user=prompt.user,
-            max_tokens=prompt.max_tokens,
-            temperature=TEMPERATURE,
-            deadline=deadline,
-            brief=self._brief(chat, view, intent, rejected),
-        )
-        began = self._clock.wall()
-        try:
-            completion = await self._tools.gateway.complete(request)
-        except ProviderError as error:
-            expired = type(error).__name__ == "Expired"
-            walk.outcome = "expired" if expired else "failed"
-            walk.detail["error"] = str(error)
-            kind = str(_KIND[intent.kind])
-            self._metrics.messages.labels(str(chat.id), kind, "expired" if expired else "dropped").inc()
-            return None
-        finally:
-            self._metrics.turn_duration.labels("llm").observe(max(0.0, self._clock.wall() - began))
-        walk.detail |= {
-            "provider": completion.provider,
-            "model": completion.model,
-            "prompt_tokens": completion.prompt_tokens,
-            "completion_tokens": completion.completion_tokens,
-            "calls": walk.detail.get("calls", 0) + completion.calls,
-        }
-        if self._stage.settings.daemon.keep_prompts:
-            walk.detail["prompt"] = {"system": prompt.system, "user": prompt.user}
-        return completion
-
-    def _brief(self, chat: ChatState, view: RoomView, intent: Intent, rejected: str) -> Brief:
-        persona, target = self._bot.persona, intent.target
-        history = [(line.message.author, line.message.text) for line in view.lines[-20:]]
-        if rejected:
-            history.append((persona.name, rejected))
-        return Brief(
-            bot_id=self._bot.id,
-            name=persona.name,
-            persona=persona.name,
-            tone=persona.tone,
-            risk_profile=persona.risk_profile,
-            watchlist=persona.watchlist,
-            pet_phrases=persona.style.pet_phrases,
-            stances=tuple((stance.topic, stance.text, stance.side) for stance in persona.stances),
-            examples=persona.examples,
-            address=persona.style.address,
-            intent=intent.kind,
-            topic=intent.topic or (chat.settings.topics[0] if chat.settings.topics else ""),
-            length=intent.length,
-            ask=intent.ask,
-            target_author=target.author if target is not None else "",
-            target_text=target.text if target is not None else "",
-            target_is_person=target is not None and target.is_person,
-            mention=intent.mention or "",
-            history=tuple(history),
-            seed=self._bot.rng.getrandbits(32),
-        )
-
     async def _deliver(
         self,
-        walk: _Walk,
+        walk: Walk,
         chat: ChatState,
         intent: Intent,
         text: str,
@@ -482,10 +298,10 @@ class TurnTaker:
             seconds = min(seconds, PERSON_WAITS_TYPING_SECONDS)
         return seconds / self._stage.settings.simulation.scale
 
-    def _observe(self, stage: str, walk: _Walk) -> None:
+    def _observe(self, stage: str, walk: Walk) -> None:
         self._metrics.turn_duration.labels(stage).observe(max(0.0, self._clock.wall() - walk.began))
 
-    async def _trace(self, walk: _Walk, intent: Intent) -> None:
+    async def _trace(self, walk: Walk, intent: Intent) -> None:
         detail = {"reason": intent.reason, "topic": intent.topic} | walk.detail
         if intent.target is not None:
             detail["target"] = intent.target.id

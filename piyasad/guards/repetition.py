@@ -83,6 +83,6 @@ def worn_stems(lines: Sequence[Line], keep: frozenset[str] = frozenset()) -> lis
         return []
     heard: Counter[str] = Counter()
     for line in lines:
-        heard.update({stem: None for stem in line.stems if len(stem) > 3})
+        heard.update(dict.fromkeys((stem for stem in line.stems if len(stem) > 3), 1))
     worn = [(count, word) for word, count in heard.items() if count > WORN_SHARE * len(lines) and word not in keep]
     return [word for count, word in sorted(worn, key=lambda pair: (-pair[0], pair[1]))][:8]

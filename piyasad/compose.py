@@ -1,0 +1,211 @@
+"""Composing: from an intent to a text that every guard lets pass, or none. Part of a turn; `turn.py` calls it.
+
+Prompt, gateway, clean-up and guards in their order, with the rewrites that a guard may ask for. What comes back is
+exactly what will be sent: no later step changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from piyasad import guards
+from piyasad.behaviour import length
+from piyasad.clock import Clock
+from piyasad.gateway import Expired, Gateway
+from piyasad.guards.case import Case, Guard, Verdict
+from piyasad.guards.cleanup import clean
+from piyasad.guards.repetition import worn_stems
+from piyasad.metrics import Metrics
+from piyasad.model import Class, Intent, IntentKind
+from piyasad.personas.prompt import Prompt, build
+from piyasad.providers.base import Brief, Completion, ProviderError, Request
+from piyasad.room import RoomView
+from piyasad.stage import BotState, ChatState, Stage
+
+REWRITES = 2
+"""Rewrites of one message at most, over all guards (behaviour 4)."""
+
+PROMPT_TOKENS = 1200
+"""No prompt is longer: the oldest lines go first (design: tokens are few)."""
+
+SLIM_STRETCH = 2.0
+"""Above this stretch the prompt slims (design: tokens are few) …"""
+
+SLIM_HISTORY = 8
+"""… to so many lines of history and no past references."""
+
+TEMPERATURE = 0.9
+
+_CLASS = {IntentKind.ANSWER: Class.ANSWER, IntentKind.REPLY: Class.REPLY}
+
+
+@dataclass(slots=True)
+class Walk:
+    """What one turn gathers on its way; written to the `turn` table at the end. `outcome` is the metric's word."""
+
+    id: str
+    began: float
+    intent: Intent | None = None
+    outcome: str = "silent"
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class Composer:
+    """One bot's words."""
+
+    def __init__(
+        self,
+        bot: BotState,
+        stage: Stage,
+        gateway: Gateway,
+        checks: Sequence[Guard],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._bot = bot
+        self._stage = stage
+        self._gateway = gateway
+        self._guards = checks
+        self._clock = clock
+        self._metrics = metrics
+
+    async def compose(self, chat: ChatState, view: RoomView, intent: Intent, walk: Walk) -> str | None:
+        """The finished text, or None when it was dropped or nobody could write it; `walk` tells which."""
+        klass = _CLASS.get(intent.kind, Class.TOPIC)
+        limit = self._stage.settings.gateway.deadlines
+        seconds = {Class.ANSWER: limit.answer, Class.REPLY: limit.reply}.get(klass, limit.topic)
+        deadline = self._clock.mono() + seconds
+        persona = self._bot.persona
+        objection: Verdict | None = None
+        rejected = ""
+        asked: dict[str, int] = {}
+        for _ in range(REWRITES + 1):
+            prompt = self._prompt(chat, view, intent, objection, rejected)
+            request = Request(
+                bot_id=self._bot.id,
+                klass=klass,
+                system=prompt.system,
+                user=prompt.user,
+                max_tokens=prompt.max_tokens,
+                temperature=TEMPERATURE,
+                deadline=deadline,
+                brief=self._brief(chat, view, intent, rejected),
+            )
+            completion = await self._complete(request, walk)
+            if completion is None:
+                return None
+            text = prompt.faces.reveal(clean(completion.text, (persona.name, persona.username, persona.first_name)))
+            # the room may have gone on while the model wrote: the guards look at it as it is now
+            objection = self._object(chat, text)
+            if objection is None:
+                return text
+            walk.detail.setdefault("verdicts", []).append(f"{objection.guard}: {objection.reason}")
+            asked[objection.guard] = asked.get(objection.guard, 0) + 1
+            if asked[objection.guard] > objection.rewrites:
+                break
+            self._metrics.guard_verdicts.labels(objection.guard, "rewrite").inc()
+            rejected = text
+        if objection is not None:
+            self._metrics.guard_verdicts.labels(objection.guard, "drop").inc()
+        walk.outcome = "dropped"
+        return None
+
+    async def _complete(self, request: Request, walk: Walk) -> Completion | None:
+        began = self._clock.mono()
+        try:
+            completion = await self._gateway.complete(request)
+        except ProviderError as error:
+            walk.outcome = "expired" if isinstance(error, Expired) else "failed"
+            walk.detail["error"] = str(error)
+            return None
+        finally:
+            self._metrics.turn_duration.labels("llm").observe(max(0.0, self._clock.mono() - began))
+        walk.detail |= {
+            "provider": completion.provider,
+            "model": completion.model,
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+            "calls": walk.detail.get("calls", 0) + completion.calls,
+        }
+        if self._stage.settings.daemon.keep_prompts:
+            walk.detail["prompt"] = {"system": request.system, "user": request.user}
+        return completion
+
+    def _object(self, chat: ChatState, text: str) -> Verdict | None:
+        bot = self._bot
+        case = Case(
+            text=text,
+            persona=bot.persona,
+            roster=chat.roster,
+            lines=chat.room.view().lines,
+            own_recent=bot.said,
+            own_short=bot.short,
+            now=self._clock.wall(),
+            system=bot.system,
+        )
+        return guards.check(case, self._guards)
+
+    def _prompt(
+        self, chat: ChatState, view: RoomView, intent: Intent, objection: Verdict | None, rejected: str
+    ) -> Prompt:
+        bot, settings, now = self._bot, self._stage.settings, self._clock.wall()
+        refresh = chat.conversation.persona_refresh
+        restate = bot.since_refresh >= refresh.messages or now - bot.refreshed_at >= refresh.minutes * 60
+        if restate:
+            bot.since_refresh, bot.refreshed_at = 0, now
+        slim = self._gateway.stretch() > SLIM_STRETCH
+        history = min(SLIM_HISTORY, chat.conversation.history_messages) if slim else chat.conversation.history_messages
+        own = [
+            line.message.text
+            for line in view.lines[:-history]
+            if line.message.bot_id == bot.id and intent.topic is not None and intent.topic in line.topics
+        ]
+        return build(
+            bot.persona,
+            intent,
+            [line.message for line in view.lines[-history:]],
+            system=bot.system,
+            roster=chat.roster,
+            own_lines=() if slim else own[-2:],
+            avoid=worn_stems(view.lines, frozenset(symbol.lower() for symbol in bot.persona.watchlist)),
+            plan=length.plan(intent.length),
+            zone=settings.zone,
+            now=now,
+            people_as=settings.privacy.people_as,
+            masked=settings.privacy.mask,
+            history=history,
+            budget_tokens=PROMPT_TOKENS,
+            restate=restate,
+            objection=objection.hint if objection is not None else "",
+            rejected=rejected,
+        )
+
+    def _brief(self, chat: ChatState, view: RoomView, intent: Intent, rejected: str) -> Brief:
+        persona, target = self._bot.persona, intent.target
+        history = [(line.message.author, line.message.text) for line in view.lines[-20:]]
+        if rejected:
+            history.append((persona.name, rejected))
+        return Brief(
+            bot_id=self._bot.id,
+            name=persona.name,
+            persona=persona.name,
+            tone=persona.tone,
+            risk_profile=persona.risk_profile,
+            watchlist=persona.watchlist,
+            pet_phrases=persona.style.pet_phrases,
+            stances=tuple((stance.topic, stance.text, stance.side) for stance in persona.stances),
+            examples=persona.examples,
+            address=persona.style.address,
+            intent=intent.kind,
+            topic=intent.topic or chat.settings.topics[0],
+            length=intent.length,
+            ask=intent.ask,
+            target_author=target.author if target is not None else "",
+            target_text=target.text if target is not None else "",
+            target_is_person=target is not None and target.is_person,
+            mention=intent.mention or "",
+            history=tuple(history),
+            seed=self._bot.rng.getrandbits(32),
+        )
