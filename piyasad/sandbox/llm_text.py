@@ -50,6 +50,11 @@ _OPENINGS = (
     "Bir de şu taraf var,",
     "Haber akışına bakılırsa",
 )
+_LEADS = (
+    "Bugün", "Şimdilik", "Aslında", "Yine", "Hâlâ", "Gördüğüm kadarıyla", "Sabahtan beri", "Öğleden sonra", "Kapanışa doğru",
+    "Geçen haftaya göre", "Dünden beri", "Kısaca", "Tekrar bakınca", "Genel olarak", "İtiraf edeyim,", "Ara notum,",
+    "Fark ettim,", "Özetle", "Bu hafta", "Ay başından beri", "Son günlerde", "Uzaktan bakınca", "Yakından bakınca",
+)  # fmt: skip
 _CLAIMS = (
     "{x} tarafında hacim hikâyeyi anlatıyor, fiyat arkadan geliyor",
     "{x} için acele eden çok, sabreden az",
@@ -101,6 +106,8 @@ def write(last: str, rng: random.Random) -> str:
     found = _SYMBOL.findall(tail) + [word.capitalize() for word in _KNOWN.findall(tail)]
     subject = rng.choice(found) if found and rng.random() < 0.8 else rng.choice(_SUBJECTS)
     opening = rng.choice(_AGREE) if "?" in tail[-120:] and rng.random() < 0.5 else rng.choice(_OPENINGS)
+    if rng.random() < 0.7:  # few rooms hear the same three words twice
+        opening = f"{rng.choice(_LEADS)} {opening[0].lower() if opening[0] not in 'Iİ' else opening[0]}{opening[1:]}"
     text = f"{opening} {rng.choice(_CLAIMS).format(x=subject)}."
     if rng.random() < 0.4:
         text += f" {rng.choice(_CLOSINGS)}"
