@@ -6,6 +6,7 @@ rebinding, Origin on posts; with an admin token everything but metrics and healt
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import html
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,18 +15,19 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from piyasad.config import Settings
 from piyasad.config.base import split_address
 from piyasad.config.secrets import admin_token
 from piyasad.configload import ConfigError, Problem
 from piyasad.metrics import Metrics
+from piyasad.ops import exposition
 
 OPEN_PATHS = frozenset({"/metrics", "/-/healthy", "/-/ready"})
 """What monitoring reads without the admin token."""
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Daemon(Protocol):
 
 
 class HttpServer:
-    """The server on `[http] listen`; the port plus i - 1 … for shard i unless the address is taken as given."""
+    """The server on `[http] listen`: shard i of n > 1 takes the port plus i, unless the address is taken as given."""
 
     def __init__(
         self,
@@ -61,26 +63,38 @@ class HttpServer:
         *,
         exact: bool,
     ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            exact: the address is `--listen`'s.
+
+        Raises:
+            ConfigError: others could reach the pages without a password.
+        """
         self._host, port = split_address(settings.http.listen)
         self._port = port if exact or shard[1] == 1 or port == 0 else port + shard[0]
         self._metrics = metrics
         self._daemon = daemon
+        self._friends = frozenset(name.lower() for name in settings.http.hosts)
+        self._hosts = LOOPBACK | {self._host.lower()} | self._friends
+        self._runner: web.AppRunner | None = None
         token = admin_token(settings, env)
         self._token = token.reveal() if token is not None else ""
-        self._hosts = LOOPBACK | {self._host} | {name.lower() for name in settings.http.hosts}
-        self._runner: web.AppRunner | None = None
-        if self._host not in LOOPBACK and not self._token:
-            raise ConfigError(
-                [
-                    Problem(
-                        "",
-                        None,
-                        "http.admin_token_env",
-                        f"http.listen = {settings.http.listen} is open to others: name an environment variable that holds "
-                        "a password, or listen on 127.0.0.1",
-                    )
-                ]
+        self._guarded = settings.http.admin_token_env is not None
+        if not self._token and not settings.http.is_loopback:
+            raise _fault(
+                "http.admin_token_env",
+                f"http.listen = {settings.http.listen} can be reached by others: name an environment variable here that "
+                f"holds a password, or listen on 127.0.0.1",
             )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it listens on (the true port where 0 was asked for)."""
+        if self._runner is not None and self._runner.addresses:
+            host, port = self._runner.addresses[0][:2]
+            return host, port
+        return self._host, self._port
 
     async def start(self) -> None:
         """Listen.
@@ -98,18 +112,13 @@ class HttpServer:
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # overflow: the port plus i is past 65535
             await self._runner.cleanup()
-            raise ConfigError(
-                [
-                    Problem(
-                        "",
-                        None,
-                        "http.listen",
-                        f"{self._host}:{self._port} cannot be listened on ({error.strerror or error}); end the program "
-                        "that uses it, or give another address with --listen",
-                    )
-                ]
+            reason = getattr(error, "strerror", None) or str(error)
+            raise _fault(
+                "http.listen",
+                f"{self._host}:{self._port} cannot be listened on ({reason}); end the program that uses it, or give "
+                "another address here or with --listen",
             ) from error
 
     async def stop(self) -> None:
@@ -121,22 +130,42 @@ class HttpServer:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        host = urlsplit(f"//{request.host}").hostname or ""
-        if host.lower() not in self._hosts:
+        if not self._is_ours(request):
             raise web.HTTPForbidden(text="this host name is not allowed; add it to [http] hosts\n")
-        if request.method == "POST" and (origin := request.headers.get("Origin")):
-            if (urlsplit(origin).hostname or "").lower() not in self._hosts:
-                raise web.HTTPForbidden(text="requests from other sites are refused\n")
-        if self._token and request.path not in OPEN_PATHS and not self._knows(request):
-            raise web.HTTPUnauthorized(text="send the admin token: Authorization: Bearer …\n")
+        if request.method not in {"GET", "HEAD"} and not self._is_same_site(request):
+            raise web.HTTPForbidden(text="requests from other sites are refused\n")
+        if self._guarded and request.path not in OPEN_PATHS and not self._knows(request):
+            cure = "send the admin token: Authorization: Bearer …\n" if self._token else "no admin token is set\n"
+            raise web.HTTPUnauthorized(text=cure, headers={"WWW-Authenticate": "Bearer"})
         return await handler(request)
+
+    def _is_ours(self, request: web.Request) -> bool:
+        """Whether Host names us. A page of somebody else's name that resolves to this machine does not."""
+        name = _name(request.host)
+        if name in self._hosts:
+            return True
+        # listening everywhere: the address that was connected to is the listen address
+        return self._host in WILDCARDS and request.transport is not None and name == _own_address(request.transport)
+
+    def _is_same_site(self, request: web.Request) -> bool:
+        """Whether a browser would call it so. Programs send no Origin."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return True
+        netloc = origin.partition("://")[2].lower()
+        return netloc == request.host.lower() or _name(netloc) in self._friends
 
     def _knows(self, request: web.Request) -> bool:
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
-        return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
+        return (
+            kind.lower() == "bearer"
+            and self._token != ""
+            and hmac.compare_digest(given.strip().encode(), self._token.encode())
+        )
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        body = await exposition.render(self._metrics)
+        return web.Response(body=body, headers={"Content-Type": exposition.CONTENT_TYPE})
 
     async def _healthy(self, request: web.Request) -> web.Response:
         return web.Response(text="piyasad is healthy.\n")
@@ -165,3 +194,20 @@ class HttpServer:
                 '<li><a href="/-/ready">ready</a></ul></html>'
             ),
         )
+
+
+def _fault(key: str, message: str) -> ConfigError:
+    return ConfigError([Problem("", None, key, message)])
+
+
+def _name(netloc: str) -> str:
+    """The host of "host:port", lower case, without IPv6 brackets."""
+    try:
+        return (urlsplit(f"//{netloc}").hostname or "").lower()
+    except ValueError:  # "[::1": nobody's name
+        return ""
+
+
+def _own_address(transport: asyncio.BaseTransport) -> str:
+    name = transport.get_extra_info("sockname")
+    return str(name[0]) if name else ""

@@ -1,4 +1,7 @@
-"""systemd's notification protocol (sd_notify(3)): ready, status, reloading, stopping, watchdog. Silent without systemd."""
+"""systemd's notification protocol, sd_notify(3): ready, status, reloading, stopping, watchdog.
+
+The engine calls it; without systemd it is silent. It never blocks and never fails.
+"""
 
 from __future__ import annotations
 
