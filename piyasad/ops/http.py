@@ -84,8 +84,8 @@ class HttpServer:
         if not self._token and not settings.http.is_loopback:
             raise _fault(
                 "http.admin_token_env",
-                f"http.listen = {settings.http.listen} can be reached by others: name an environment variable here that "
-                f"holds a password, or listen on 127.0.0.1",
+                f"http.listen = {settings.http.listen} can be reached by others: name an environment variable here "
+                "that holds a password, or listen on 127.0.0.1",
             )
 
     @property

@@ -10,15 +10,17 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, Literal
 
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
-_TOKEN = re.compile(r"\b\d{6,}:[A-Za-z0-9_-]{30,}")
-_KEY = re.compile(r"\b(?:sk|gsk|xai|AIza|key)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}")
+# No word boundary before a token: in the Bot API's URLs it follows "/bot".
+_TOKEN = re.compile(r"\d{6,}(?::|%3[Aa])[A-Za-z0-9_-]{30,}")
+_KEY = re.compile(r"\b(?:sk|gsk|xai)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}")
 _DSN = re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@]*):[^\s@]+@")
-_BEARER = re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}")
+_NAMED = re.compile(r"(?i)\b(bearer\s+|(?:password|passwd|secret|api_?key|access_token)=)[^\s&,;)'\"]{4,}")
 _SHORTEST_SECRET = 8
 
 
@@ -30,8 +32,12 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, secret: str) -> None:
-        """A secret by its value; very short ones would redact ordinary words and are left to the patterns."""
-        if len(secret) >= _SHORTEST_SECRET and secret not in self._known:
+        """A secret by its value.
+
+        Very short ones would redact ordinary words; those that a pattern knows anyway (a thousand bots' tokens) would
+        only make each line slower.
+        """
+        if len(secret) >= _SHORTEST_SECRET and secret not in self._known and secret in self.clean(secret):
             self._known[secret] = None
             self._pattern = re.compile("|".join(map(re.escape, sorted(self._known, key=len, reverse=True))))
 
@@ -39,7 +45,8 @@ class Redactor:
         """The text without secrets."""
         if self._pattern is not None:
             text = self._pattern.sub("<secret>", text)
-        return _BEARER.sub(r"\1<secret>", _DSN.sub(r"\1:<secret>@", _KEY.sub("<secret>", _TOKEN.sub("<token>", text))))
+        text = _KEY.sub("<secret>", _TOKEN.sub("<token>", text))
+        return _NAMED.sub(r"\1<secret>", _DSN.sub(r"\1:<secret>@", text))
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Redact every value, at any depth."""
@@ -68,7 +75,10 @@ def protect(secret: str) -> None:
 
 
 def setup(form: Literal["auto", "json", "console"], level: str, env: Mapping[str, str], *, stream: Any = None) -> None:
-    """Send structlog's and the standard library's records to stderr, redacted, as JSON or for a terminal."""
+    """Send structlog's and the standard library's records to stderr, redacted, as JSON or for a terminal.
+
+    Also what nobody caught (an exception, a warning) and what the logging itself cannot do.
+    """
     out = stream if stream is not None else sys.stderr
     under_systemd = bool(env.get("JOURNAL_STREAM") or env.get("INVOCATION_ID"))
     as_json = form == "json" or (form == "auto" and (under_systemd or not out.isatty()))
@@ -101,3 +111,11 @@ def setup(form: Literal["auto", "json", "console"], level: str, env: Mapping[str
     root.setLevel(level.upper())
     for noisy in ("aiogram", "aiohttp.access", "httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # its report of a record that cannot be written would not be redacted
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The last words of a daemon that fails: a traceback like any other, redacted."""
+    logging.getLogger("piyasad").critical("daemon.died", exc_info=(kind, error, trace))

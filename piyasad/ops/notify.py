@@ -26,7 +26,7 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """Started, or a reload has ended."""
-        self._send(f"READY=1\nSTATUS={status}")
+        self._send(f"READY=1\nSTATUS={' '.join(status.split())}")  # a line break would begin another word
 
     def reloading(self) -> None:
         """A reload begins; the stamp lets systemd match it with the READY that ends it."""
