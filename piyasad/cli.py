@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,12 +25,10 @@ app = typer.Typer(
 )
 bots_app = typer.Typer(
     short_help="The bots and how they are.",
-    help="The bots of the configuration and how they are.",
     invoke_without_command=True,
 )
 chats_app = typer.Typer(
     short_help="The chats and how they are.",
-    help="The chats of the configuration and how they are.",
     invoke_without_command=True,
 )
 app.add_typer(bots_app, name="bots")
@@ -52,7 +51,10 @@ def main() -> None:
         code = leave.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = 130
-    except Exception as error:
+    except BrokenPipeError:  # `piyasad status | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # noqa: BLE001 - what is no user's mistake is raised again
         code = _explained(error)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -96,9 +98,13 @@ def run(
         str | None, typer.Option("--listen", help="HOST:PORT for metrics and health, instead of [http] listen.")
     ] = None,
 ) -> None:
-    """The daemon. SIGHUP reloads the configuration, SIGTERM or Ctrl-C drains.
+    """The daemon: the configured bots talk in the configured chats until it is told to stop.
+
+    SIGHUP reloads the configuration; SIGTERM or Ctrl-C drains (a second one exits now). Without a [store] postgres it
+    runs a private database in the data directory.
 
     Example: piyasad run --config config.toml
+    Example, the second of four that share the bots and one database: piyasad run --shard 2/4
     """
     from piyasad.configload import ConfigError, Problem
     from piyasad.shardname import parse_shard
@@ -123,6 +129,8 @@ def demo(
     """The daemon in its sandbox: four bots talk in a web page, and you can join in. Needs no token, key or server.
 
     The conversation is kept in the data directory and goes on at the next start. Ctrl-C ends it.
+
+    Example: piyasad demo --port 8080
     """
     from piyasad import demo as demonstration
 
@@ -138,7 +146,10 @@ def check(
     online: Annotated[bool, typer.Option("--online", help="Also ask Telegram about every bot and chat.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Everything that could be wrong, each with its cure, and the lines a day to expect. Exit code 1 if something is."""
+    """Everything that could be wrong, each with its cure, and the lines a day to expect.
+
+    Exit code 0: fine; 1: something is wrong; 2: the file cannot be used. Example: piyasad check --online
+    """
     import asyncio
 
     from piyasad.configload import ConfigError, load
@@ -161,8 +172,17 @@ def check(
 
 @app.command(short_help="Daemons, bots, last messages.")
 def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Daemons, bots and the last messages, as the database of the running daemon has them."""
-    state = _state(config, data_dir)
+    """Daemons, bots and the last messages, as the database of the running daemon has them.
+
+    Exit code 1 when no daemon is alive. Example, for a demo: piyasad status --data-dir ~/.local/state/piyasad/demo
+    """
+    from piyasad.status import NoDaemon, state_of
+
+    try:
+        state = state_of(config, data_dir)
+    except NoDaemon as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
     if as_json:
         print(json.dumps(state, ensure_ascii=False, indent=1))
     else:
@@ -174,10 +194,15 @@ def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: A
 
 
 @bots_app.callback()
-def bots(context: typer.Context) -> None:
-    """List the bots (the same as `bots list`)."""
+def bots(
+    context: typer.Context, config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """The bots of the configuration and how they are: the same as `bots list`.
+
+    Example: piyasad bots --json
+    """
     if context.invoked_subcommand is None:
-        bots_list()
+        bots_list(config, data_dir, as_json)
 
 
 @bots_app.command("list")
@@ -189,15 +214,20 @@ def bots_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json
 
 
 @chats_app.callback()
-def chats(context: typer.Context) -> None:
-    """List the chats (the same as `chats list`)."""
+def chats(
+    context: typer.Context, config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """The chats of the configuration and how they are: the same as `chats list`.
+
+    Example: piyasad chats --json
+    """
     if context.invoked_subcommand is None:
-        chats_list()
+        chats_list(config, data_dir, as_json)
 
 
 @chats_app.command("list")
 def chats_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Each chat with its bots, its ear and when the notice was posted."""
+    """Each chat with its bots, its ear (the bot that listens for all) and when the notice was posted."""
     from piyasad.status import chats_of
 
     _show("Chats", ("id", "title", "enabled", "bots", "ear", "notice"), chats_of(config, data_dir), as_json)
@@ -213,16 +243,12 @@ def sandbox(
     """Telegram and LLM servers of our own on loopback, with the real ones' limits, faults on demand, and a page.
 
     Set [telegram] api_base to the printed address, and a provider's base_url to …/llm/openai/v1.
+
+    Example: piyasad sandbox --listen 127.0.0.1:8420
     """
     from piyasad.sandbox.command import run as run_sandbox
 
     raise typer.Exit(run_sandbox(listen, world, state, until_stdin_ends=until_stdin_ends))
-
-
-def _state(config: Path, data_dir: Path | None) -> dict[str, Any]:
-    from piyasad.status import state_of
-
-    return state_of(config, data_dir)
 
 
 def _rows(state: dict[str, Any], key: str) -> list[tuple[Any, ...]]:

@@ -1,4 +1,7 @@
-"""What the commands beside the daemon show: read from the configuration and the running daemon's database. Reads only."""
+"""What `status`, `bots` and `chats` show: read from the configuration and the running daemon's database.
+
+It only reads, takes no lock of the daemon's, and never starts a database.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import asyncpg
 
 from piyasad.config import Settings
 from piyasad.config.base import format_range
-from piyasad.configload import ConfigError, Problem, load
+from piyasad.configload import load
 from piyasad.store.embedded import running_dsn
 
 T = TypeVar("T")
@@ -20,11 +23,16 @@ _LAST_MESSAGES = 10
 _CONNECT_SECONDS = 10.0
 
 
+class NoDaemon(Exception):
+    """There is no running daemon's database to read. The text says how to go on."""
+
+
 def state_of(config: Path, data_dir: Path | None) -> dict[str, Any]:
     """Daemons, bots, counts by state, last messages.
 
     Raises:
-        ConfigError: the configuration is broken, or no daemon's database can be reached.
+        ConfigError: the configuration is broken.
+        NoDaemon: no daemon's database can be reached.
     """
     settings = load(config)
 
@@ -94,7 +102,7 @@ def _table_of(settings: Settings, config: Path, data_dir: Path | None, sql: str,
 
     try:
         return asyncio.run(_with(settings, config, data_dir, read))
-    except ConfigError:  # no daemon runs: the configuration alone is shown
+    except NoDaemon:  # the configuration alone is shown
         return {}
 
 
@@ -104,18 +112,15 @@ async def _with(
     folder = data_dir or Path(settings.store.data_dir or ".")
     dsn = settings.store.postgres or running_dsn(folder.expanduser().resolve())
     if not dsn:
-        text = f"no daemon runs on {folder}; start one with `piyasad run`, or name its directory with --data-dir"
-        raise ConfigError([Problem(str(config), None, "store.data_dir", text)])
+        raise NoDaemon(f"no daemon runs on {folder}; start one with `piyasad run`, or name its folder with --data-dir")
     try:
         connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, command_timeout=_CONNECT_SECONDS)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        text = f"the database cannot be reached ({type(error).__name__}); is the daemon running?"
-        raise ConfigError([Problem(str(config), None, "store.postgres", text)]) from error
+        raise NoDaemon(f"the database cannot be reached ({type(error).__name__}); is the daemon running?") from error
     try:
         return await work(connection)
     except asyncpg.UndefinedTableError as error:
-        text = "the database has no tables of piyasad yet; start the daemon once"
-        raise ConfigError([Problem(str(config), None, "store.postgres", text)]) from error
+        raise NoDaemon("the database has no tables of piyasad yet; start the daemon once") from error
     finally:
         await connection.close(timeout=5)
 
