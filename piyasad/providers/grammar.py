@@ -27,12 +27,23 @@ _SENTENCES: Final = {Length.SHORT: (1, 2), Length.MEDIUM: (2, 3), Length.LONG: (
 _TRIES: Final = 6
 _CONTEXT_LINES: Final = 4
 _FRESH_LINES: Final = 10
+_LED: Final = ("view.", "more.", "theme.")
+"""What a pet phrase may stand before."""
+
 _VOCATIVE_SHARE: Final = 0.28
 _ASK_SHARE: Final = 0.85
 _STANCE_WORDS: Final = 8
 """Longer stances are never spoken whole: nine words of the prompt in a row are a quotation to the speaker guard."""
 
+_WEIGHT: Final = MappingProxyType({"stock": 0, "method": 2, "paper": 2, "danger": 2})
 _LIKE: Final = MappingProxyType({"paper": "method", "danger": "method", "anyone": "yesno"})
+_TOOLS: Final = frozenset({"method", "paper", "danger"})
+_TOOL_SHARE: Final = 0.4
+"""How often a tool mentioned in passing ("mum", "defter") becomes what the answer is about."""
+
+_PLAIN: Final = _TOOLS | {"other"}
+"""Kinds of subjects whose facets are too general for a sentence without the subject's name."""
+
 _SOCIAL_ONLY: Final = frozenset({"bot", "thanks", "bye", "sorry", "how", "greet"})
 _COMFORT: Final = frozenset({"bot", "loss", "joy"})
 """Occasions after which nobody wants to hear of the market."""
@@ -55,6 +66,8 @@ class _Turn:
     spent: set[str] = field(default_factory=set)  # facets named in this line
     named: bool = False  # the subject was named
     used: list[Wording] = field(default_factory=list)
+    last: str = ""  # the rule of the newest sentence
+    repeats: int = 0  # sentences that were said lately
 
 
 class Grammar:
@@ -83,17 +96,16 @@ class Grammar:
         how = self._manner(brief)
         past = self._memory.past(brief)
         reading = self._memory.reading(brief.target_text) if brief.target_text else _NONE
-        best, worst = "", 1 << 30
+        best, fewest = "", _TRIES
         for _ in range(_TRIES):
-            subject = self._subject(brief, reading, past, rng)
-            turn = _Turn(brief, rng, how, past, reading, subject)
+            turn = _Turn(brief, rng, how, past, reading, self._subject(brief, reading, past, rng))
             text = self._line(turn)
-            fault = past.fault(text)
-            if fault == 0:
+            faults = turn.repeats + past.opens_alike(text)
+            if not faults:
                 return text
-            if fault < worst:
-                best, worst = text, fault
-        return best
+            if faults < fewest:
+                best, fewest = text, faults
+        return best or text
 
     def _manner(self, brief: Brief) -> Manner:
         key = (
@@ -115,16 +127,15 @@ class Grammar:
     # --- what the line is about
 
     def _subject(self, brief: Brief, reading: Reading, past: Past, rng: random.Random) -> Subject:
-        if reading.subjects:
-            # the most particular one: of "GARAN'da faiz" the company
-            stocks = [subject for subject in reading.subjects if subject.kind == "stock"]
-            return (stocks or reading.subjects)[0]
+        found = _weightiest(reading)
+        if found and (found.kind not in _TOOLS or reading.question or rng.random() < _TOOL_SHARE):
+            return found
         if brief.intent is not IntentKind.TOPIC:
             for line in reversed(past.lines[-_CONTEXT_LINES:]):
-                found = self._memory.reading(line).subjects
-                if found and rng.random() < 0.75:
-                    return found[int(rng.random() * len(found))]
-        return self._of_topic(brief, past, rng)
+                before = _weightiest(self._memory.reading(line))
+                if before and before.kind not in _TOOLS and rng.random() < 0.75:
+                    return before
+        return found or self._of_topic(brief, past, rng)
 
     def _of_topic(self, brief: Brief, past: Past, rng: random.Random) -> Subject:
         kind, subjects = self._lexicon.topic(brief.topic)
@@ -247,8 +258,7 @@ class Grammar:
         mark = rng.random()
         if last.question and mark < 0.6:
             turn.reading = last
-            if last.subjects:
-                turn.subject = last.subjects[0]
+            turn.subject = _weightiest(last) or turn.subject
             self._reply_to_question(turn, last)
         elif last.theme and mark < 0.4:
             self._say(turn, f"theme.{last.theme}")
@@ -260,12 +270,14 @@ class Grammar:
     def _go_on(self, turn: _Turn) -> None:
         """One more sentence: a view while the subject is fresh, else a habit, an aside or the persona's own stance."""
         mark = turn.rng.random()
-        view = 0.4 if turn.named else 0.8
+        view = 0.3 if turn.named else 0.85
         if mark < view:
             self._say(turn, f"view.{turn.subject.kind}")
-        elif mark < view + (1 - view) * 0.15 and self._stance(turn):
+        elif mark < view + (1 - view) * 0.14 and self._stance(turn):
             return
-        elif mark < view + (1 - view) * 0.55:
+        elif turn.named and mark < view + (1 - view) * 0.58 and turn.subject.kind not in _PLAIN:
+            self._say(turn, "more.any")
+        elif mark < view + (1 - view) * 0.78:
             self._say(turn, "habit.any")
         else:
             self._say(turn, "aside.any")
@@ -307,7 +319,7 @@ class Grammar:
             return
         phrase, places = how.pets[int(rng.random() * len(how.pets))]
         place = places[int(rng.random() * len(places))]
-        if place == "lead" and turn.said and not turn.said[0][:1].isupper():
+        if place == "lead" and turn.last.startswith(_LED):
             turn.said[-1] = f"{phrase}, {turn.said[-1]}"
         elif place == "tail" and room > 0:
             turn.said.append(phrase)
@@ -334,20 +346,24 @@ class Grammar:
     ) -> bool:
         """Add a sentence of a rule's pool; nothing is added when the pool is empty."""
         pool = self._pool(turn.manner, rule)
-        if turn.subject.sector.text == "bu":
-            pool = tuple(wording for wording in pool if "X" not in wording.slots)
+        sector = turn.subject.sector.text != "bu"
         if not pool:
             return False
         for attempt in range(4):
             wording = pool[int(turn.rng.random() * len(pool))]
-            if wording in turn.used:
+            if any(wording is used for used in turn.used) or (not sector and "X" in wording.slots):
                 continue
             words = self._words(turn, named, text, stance)
             raw = render(wording.line, words, turn.rng, self._forms, siz=turn.manner.siz)
             raw = self._admit(turn, raw, wording, words)
-            if raw and (attempt == 3 or not turn.past.heard(raw)):
+            if not raw:
+                continue
+            repeats = turn.past.heard(raw)
+            if attempt == 3 or not repeats:
+                turn.repeats += repeats
                 turn.said.append(raw)
                 turn.used.append(wording)
+                turn.last = rule
                 turn.named = turn.named or "S" in wording.slots
                 turn.spent.update(words[slot].text for slot in ("F", "G") if slot in wording.slots)
                 return True
@@ -402,3 +418,8 @@ class Grammar:
             sign = how.emoji[int(rng.random() * len(how.emoji))]
             text = f"{text.removesuffix('.')} {sign}"
         return f"@{turn.brief.mention} {text}" if turn.brief.mention else text
+
+
+def _weightiest(reading: Reading) -> Subject | None:
+    """What a line is most about: of "GARAN'da faiz" the company, of "dolar grafiği" the dollar."""
+    return min(reading.subjects, key=lambda subject: _WEIGHT.get(subject.kind, 1), default=None)

@@ -27,12 +27,8 @@ _BITS: Final = 1021
 """Words are compared by bits: two sentences of a chat share one by accident in about one word of a thousand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A sentence as bits of its words, and how many there are."""
-
-    bits: int
-    size: int
+Part = tuple[int, float]
+"""A sentence: bits of its words, and how many of them another sentence must share to be like it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +55,15 @@ class Past:
 
     def heard(self, raw: str) -> bool:
         """Whether a sentence shares most of its words with one said lately."""
-        return any(_alike(part, self.sentences) for part in _parts(fold(raw)))
+        for bits, enough in _parts(fold(raw)):
+            for others, needed in self.sentences:
+                if (bits & others).bit_count() >= (enough if enough < needed else needed):
+                    return True
+        return False
 
-    def fault(self, text: str) -> int:
-        """How much a line repeats: 0 nothing, more for an opening, most for a sentence."""
-        folded = fold(text)
-        worn = sum(2 for part in _parts(folded) if _alike(part, self.sentences))
-        return worn + (tuple(words_of(folded)[:3]) in self.openings)
+    def opens_alike(self, text: str) -> bool:
+        """Whether a line begins with the three words of one of the last lines."""
+        return tuple(words_of(fold(text))[:3]) in self.openings
 
     def subjects(self, count: int) -> list[str]:
         """The keys of what the last lines were about."""
@@ -129,11 +127,5 @@ def _parts(folded: str) -> tuple[Part, ...]:
             bits = 0
             for word in words:
                 bits |= 1 << (crc32(word.encode()) % _BITS)
-            found.append(Part(bits, len(words)))
+            found.append((bits, _ALIKE * len(words)))
     return tuple(found)
-
-
-def _alike(one: Part, others: tuple[Part, ...]) -> bool:
-    """Whether a sentence shares most of its words with another."""
-    bits, size = one.bits, one.size
-    return any((bits & other.bits).bit_count() >= _ALIKE * min(size, other.size) for other in others)

@@ -77,7 +77,9 @@ class Lexicon:
         every = {word.text: word for subject in self.subjects.values() for word in subject.facets}
         every |= {word.text: word for word in self.technical}
         longest_first = sorted(every.values(), key=lambda word: (-len(word.text), word.text))
-        self._facets = [(f" {fold(word.text)}", word) for word in longest_first]
+        # a single common word ("plan", "tahta") says nothing about what is asked, unless it has a definition
+        telling = [word for word in longest_first if " " in word.text or word.text in self.glossary]
+        self._facets = [(f" {fold(word.text)}", word) for word in telling]
         self._tags = _Tags()
         for group in ("themes", "mood"):
             for name, entries in data[group].items():
@@ -143,7 +145,7 @@ class Lexicon:
         for word in spoken:
             term = self._term(word)
             # "başlığının altına": under something, no gold
-            if term and not (term == "altin" and word != term and _GENITIVE.match(before)):
+            if term and before != "sanal" and not (term == "altin" and word != term and _GENITIVE.match(before)):
                 found.setdefault(self._terms[term].key, self._terms[term])
             before = word
         return tuple(found.values())

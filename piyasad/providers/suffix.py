@@ -28,6 +28,7 @@ _READ: Final = MappingProxyType(
     {
         "AKBNK": "akbank", "YKBNK": "yekebank", "KCHOL": "koçhol", "MGROS": "migros", "PETKM": "petkim",
         "SISE": "şişe", "TTKOM": "tetekom", "TUPRS": "tüpraş", "ENKAI": "enkai", "BIMAS": "bimas",
+        "PGSUS": "pegasus", "TCELL": "türksel",
         "PPK": "pepeka", "KKM": "kekeme", "Fed": "fed", "AB": "abe", "XAU": "iksau", "ONS": "ons",
     }
 )  # fmt: skip
@@ -50,7 +51,9 @@ _SOFT: Final = MappingProxyType(
     {"kaldıraç": "kaldırac", "amaç": "amac", "ihtiyaç": "ihtiyac", "sonuç": "sonuc", "kazanç": "kazanc",
      "kitap": "kitab", "hesap": "hesab", "sebep": "sebeb", "talep": "taleb", "cevap": "cevab", "umut": "umud",
      "renk": "reng", "denk": "deng", "çok": "çoğ", "gök": "göğ", "uç": "uc", "borç": "borc", "güç": "güc", "dip": "dib",
-     "süreç": "sürec", "basınç": "basınc", "inanç": "inanc", "araç": "arac", "ağaç": "ağac", "harç": "harc"}
+     "süreç": "sürec",
+     "direnç": "direnc", "bilinç": "bilinc", "basınç": "basınc", "inanç": "inanc", "araç": "arac",
+     "ağaç": "ağac", "harç": "harc"}
 )  # fmt: skip
 
 # Polysyllables in -k that stay hard.
