@@ -65,13 +65,14 @@ def overlay(url: str, folder: Path) -> dict[str, Any]:
     settings = load(default_config(), env={}, overlay={"gateway": {"route": ["offline"]}})
     return {
         "pace": {
-            "mean_delay_seconds": 14,
-            "prime_delay_seconds": 14,
-            "min_delay_seconds": 2,
-            "max_delay_seconds": 60,
-            "hourly_limit": {"min": 200, "max": 240},
-            "chat_per_minute": 14,
+            "mean_delay_seconds": 8,
+            "prime_delay_seconds": 8,
+            "min_delay_seconds": 1.5,
+            "max_delay_seconds": 40,
+            "hourly_limit": {"min": 600, "max": 600},
+            "chat_per_minute": 30,
             "burstiness": 0.2,
+            "typing_seconds": {"min": 0.6, "max": 4},
         },
         "conversation": {"bot_share_max": 1.0},
         "daemon": {"drain_seconds": 1.5},

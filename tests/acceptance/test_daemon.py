@@ -48,8 +48,8 @@ async def agrees(box: Sandbox, dsn: str) -> None:
     }
 
 
-async def test_bots_talk_answer_and_drain_and_the_ledger_agrees(sandbox: Sandbox, pg_dsn: str, tmp_path: Path) -> None:
-    config = write_world(sandbox, tmp_path, bots=4, postgres=pg_dsn)
+async def test_bots_talk_answer_and_drain_and_the_ledger_agrees(sandbox: Sandbox, pg_dsn: str, home: Path) -> None:
+    config = write_world(sandbox, home, bots=4, postgres=pg_dsn)
     async with daemon(config) as running:
         await running.ready()
         await spoken(sandbox, 6)
@@ -77,9 +77,9 @@ async def test_bots_talk_answer_and_drain_and_the_ledger_agrees(sandbox: Sandbox
 
 
 async def test_a_reload_touches_only_what_changed_and_a_bad_file_touches_nothing(
-    sandbox: Sandbox, pg_dsn: str, tmp_path: Path
+    sandbox: Sandbox, pg_dsn: str, home: Path
 ) -> None:
-    config = write_world(sandbox, tmp_path, bots=3, postgres=pg_dsn)
+    config = write_world(sandbox, home, bots=3, postgres=pg_dsn)
     good = config.read_text(encoding="utf-8")
     async with daemon(config) as running:
         await running.ready()
@@ -123,8 +123,8 @@ async def test_a_reload_touches_only_what_changed_and_a_bad_file_touches_nothing
     await agrees(sandbox, pg_dsn)
 
 
-async def test_after_a_kill_nothing_is_said_twice_and_the_talk_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:
-    config = write_world(sandbox, tmp_path, bots=4, mean=1.0)  # the private database
+async def test_after_a_kill_nothing_is_said_twice_and_the_talk_goes_on(sandbox: Sandbox, home: Path) -> None:
+    config = write_world(sandbox, home, bots=4, mean=1.0)  # the private database
     async with daemon(config) as first:
         await first.ready()
         await spoken(sandbox, 5)
@@ -138,7 +138,7 @@ async def test_after_a_kill_nothing_is_said_twice_and_the_talk_goes_on(sandbox: 
     async with daemon(config, name="second") as second:
         await second.ready()
         await spoken(sandbox, before + 4)
-        dsn = await running_dsn_of(tmp_path)
+        dsn = await running_dsn_of(home)
         states = await rows(dsn, "SELECT state, count(*) AS number FROM message GROUP BY state")
         assert "sending" not in {row["state"] for row in states} or await until_settled(dsn)
         sent = await rows(
@@ -170,9 +170,9 @@ async def until_settled(dsn: str) -> bool:
 
 
 async def test_four_shards_share_the_bots_and_a_killed_one_is_replaced(
-    sandbox: Sandbox, pg_dsn: str, tmp_path: Path
+    sandbox: Sandbox, pg_dsn: str, home: Path
 ) -> None:
-    config = write_world(sandbox, tmp_path, bots=10, chats=2, postgres=pg_dsn)
+    config = write_world(sandbox, home, bots=10, chats=2, postgres=pg_dsn)
     running: dict[int, Daemon] = {}
     stack = [daemon(config, "--shard", f"{shard}/4", name=f"shard{shard}") for shard in range(1, 5)]
     entered = []
@@ -229,11 +229,11 @@ async def test_four_shards_share_the_bots_and_a_killed_one_is_replaced(
     assert sandbox.api.books.violations == []
 
 
-async def test_an_occupied_port_starts_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
-    config = write_world(sandbox, tmp_path, bots=1)
+async def test_an_occupied_port_starts_nothing(sandbox: Sandbox, home: Path) -> None:
+    config = write_world(sandbox, home, bots=1)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "piyasad", "run", "--config", str(config)),
-        *("--listen", f"127.0.0.1:{sandbox._port}", "--data-dir", str(tmp_path / "data")),
+        *("--listen", f"127.0.0.1:{sandbox._port}", "--data-dir", str(home / "data")),
         stderr=asyncio.subprocess.PIPE,
         env=os.environ | {"SANDBOX_KEY": "sk-sandbox-0000000000"},
     )
@@ -242,4 +242,4 @@ async def test_an_occupied_port_starts_nothing(sandbox: Sandbox, tmp_path: Path)
     assert b"http.listen" in text
     assert b"--listen" in text
     assert b"Traceback" not in text
-    assert not (tmp_path / "data" / "postgres").exists()
+    assert not (home / "data" / "postgres").exists()
