@@ -183,6 +183,7 @@ class _Tags:
         self._whole: dict[str, list[_Tag]] = {}
         self._starts: dict[str, list[_Tag]] = {}
         self._phrases: list[tuple[str, _Tag]] = []
+        self._sizes: list[int] = []
 
     def add(self, tag: _Tag, entries: Iterable[str]) -> None:
         """Let entries be signs of a tag."""
@@ -192,6 +193,7 @@ class _Tags:
                 self._phrases.append((f" {sign}", tag))
             else:
                 (self._starts if entry.endswith("*") else self._whole).setdefault(sign, []).append(tag)
+        self._sizes = sorted({len(sign) for sign in self._starts})
 
     def found(self, key: str, spoken: Sequence[str]) -> dict[_Tag, int]:
         """How often each tag shows in a line, in the order of its signs."""
@@ -199,7 +201,9 @@ class _Tags:
         for word in spoken:
             for tag in self._whole.get(word, ()):
                 heard[tag] = heard.get(tag, 0) + 1
-            for size in range(3, min(len(word), _LONGEST) + 1):
+            for size in self._sizes:
+                if size > len(word):
+                    break
                 for tag in self._starts.get(word[:size], ()):
                     heard[tag] = heard.get(tag, 0) + 1
         for phrase, tag in self._phrases:
