@@ -143,7 +143,7 @@ class Composer:
             own_recent=bot.said,
             own_short=bot.short,
             now=self._clock.wall(),
-            system=bot.system,
+            system=bot.system_key,
         )
         return guards.check(case, self._guards)
 

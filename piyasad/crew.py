@@ -108,6 +108,7 @@ class Crew:
         self._loops: dict[int, BotLoop] = {}
         self._heats: dict[int, float] = {}
         self._greeted: dict[tuple[int, int], None] = {}
+        self._assigned: tuple[tuple[int, ...], dict[int, int]] = ((), {})
         self._open = False
 
     @property
@@ -139,9 +140,12 @@ class Crew:
         """Take our share of the bots that nobody holds; start those that we got."""
         index, count = self._stage.shard
         bots = self._stage.wanted()
-        owner = shards.assign([bot.id for bot in bots], count)
-        wanted = [(bot.id, bot.persona.name, bot.persona.username) for bot in bots if owner[bot.id] == index]
-        taken = await self._leases.take(wanted)
+        ids = tuple(bot.id for bot in bots)
+        if self._assigned[0] != ids:  # hashing a thousand bots every second would be work for nothing
+            self._assigned = (ids, shards.assign(ids, count))
+        owner, held = self._assigned[1], self._leases.held
+        missing = [bot for bot in bots if owner[bot.id] == index and bot.id not in held]
+        taken = await self._leases.take([(bot.id, bot.persona.name, bot.persona.username) for bot in missing])
         if not taken:
             return
         await self._prepare(taken)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
@@ -75,7 +76,7 @@ class Delivery:
         self._metrics = metrics
         self._events = events
         self._committing: set[asyncio.Task[Delivered]] = set()
-        self._typing: set[asyncio.Task[None]] = set()
+        self._typing: set[asyncio.Task[Any]] = set()
 
     async def deliver(
         self,

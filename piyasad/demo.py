@@ -83,7 +83,13 @@ def overlay(url: str, folder: Path) -> dict[str, Any]:
         "http": {"listen": f"127.0.0.1:{_free_port(None, 9464)}"},
         "chats": [{"id": CHAT_ID, "title": "Piyasa Sohbeti", "topics": ["BIST", "FX", "Kripto", "Makro"]}],
         "bots": [
-            {"name": bot.name, "chats": [CHAT_ID], "active_hours": [], "token_env": None, "pace": {"multiplier": 1.0}}
+            {
+                "name": bot.name,
+                "chats": [CHAT_ID],
+                "active_hours": [],
+                "token_env": None,
+                "pace": {"mean_delay_seconds": None},
+            }
             for bot in settings.bots
         ],
     }

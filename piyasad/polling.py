@@ -96,7 +96,7 @@ class Polling:
     async def step(self) -> None:
         """Look at every chat once."""
         ears = {row.id: row.ear for row in await self._store.chats()}
-        alive = {row.id for row in await self._store.bots() if row.alive and row.state != "parked"}
+        alive = await self._alive()
         wanted: dict[int, None] = {}
         for chat in list(self._stage.chats.values()):
             for bot_id in await self._listeners(chat, ears.get(chat.id), alive):
@@ -107,6 +107,12 @@ class Polling:
             if bot_id not in self._pollers and bot_id in self._offsets:
                 self._pollers[bot_id] = asyncio.create_task(self._poller(bot_id).run(self._wait()))
         await self._ask_one_idle(wanted)
+
+    async def _alive(self) -> set[int]:
+        """The bots that some living daemon speaks for. A lone shard need not ask who else there is."""
+        if self._stage.shard[1] == 1:
+            return {bot.id for bot in self._stage.bots.values() if bot.held}
+        return {row.id for row in await self._store.bots() if row.alive and row.state != "parked"}
 
     async def _listeners(self, chat: ChatState, ear: int | None, alive: set[int]) -> list[int]:
         """Which of our bots must poll for this chat; asks Telegram about a candidate before its first poll."""

@@ -30,7 +30,8 @@ class Line:
 
     `keys` are stems and bare forms of its words, for membership only; `depth` counts the replies of bots to bots that
     lead to it since a person last spoke in that chain; `answers` is what it replies to, where the room knows it;
-    `signature` and `grams` are the fingerprint and the number of its trigrams, for the repetition guard.
+    `signature` and `grams` are the fingerprint and the number of its trigrams, `content` its longer stems, all three
+    for the repetition guard.
     """
 
     message: Message
@@ -46,6 +47,7 @@ class Line:
     feeling: int
     signature: int = 0
     grams: int = 0
+    content: frozenset[str] = frozenset()
     depth: int = 0
     answers: Message | None = None
 
@@ -72,6 +74,7 @@ class Line:
             feeling=sentiment(stems),
             signature=signature(grams),
             grams=len(grams),
+            content=frozenset(word for word in stems if len(word) > 3),
             depth=parent.depth + 1 if bot_to_bot and parent is not None else 0,
             answers=None if parent is None else parent.message,
         )

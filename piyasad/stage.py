@@ -19,6 +19,7 @@ from piyasad.model import Message
 from piyasad.personas.profile import Persona
 from piyasad.personas.prompt import system_text
 from piyasad.room import Room
+from piyasad.text import fold
 
 SHORT_WORDS = 3
 """A line of so many words or fewer is a short one (see guards/repetition.py)."""
@@ -39,6 +40,7 @@ class BotState:
     rng: random.Random
     hourly: pace.HourlyLimit
     system: str
+    system_key: str
     held: bool = False
     fence: int = 0
     disclosed: bool = False
@@ -143,7 +145,8 @@ class Stage:
             return known
         persona = Persona.of(bot, bot_id)
         rng = random.Random(f"{self.seed}/{bot_id}")
-        state = BotState(bot_id, bot, persona, token, parked, rng, pace.HourlyLimit(limit, rng), system_text(persona))
+        system = system_text(persona)
+        state = BotState(bot_id, bot, persona, token, parked, rng, pace.HourlyLimit(limit, rng), system, fold(system))
         if known is not None:  # the same account with another persona: what it did still counts
             state.hourly, state.said, state.short = known.hourly, known.said, known.short
             state.held, state.disclosed = known.held, known.disclosed and known.settings.name == bot.name

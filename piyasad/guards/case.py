@@ -16,7 +16,7 @@ class Case:
 
     `lines` are the room's last messages, oldest first; `own_recent` maps the speaker's own normalised texts of the
     last hours to when they were last said; `own_short` are the times of its lines of three words or fewer in the last
-    hour; `system` is the stable part of the prompt, for the check that nothing of it is quoted.
+    hour; `system` is the stable part of the prompt, folded, for the check that nothing of it is quoted.
     """
 
     text: str

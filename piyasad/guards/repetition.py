@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 from piyasad.guards.case import Case, Verdict
 from piyasad.room import Line
@@ -81,8 +82,6 @@ def worn_stems(lines: Sequence[Line], keep: frozenset[str] = frozenset()) -> lis
     lines = lines[-WINDOW_LINES:]
     if len(lines) < WORN_MIN_LINES:
         return []
-    heard: Counter[str] = Counter()
-    for line in lines:
-        heard.update(dict.fromkeys((stem for stem in line.stems if len(stem) > 3), 1))
+    heard = Counter(chain.from_iterable(line.content for line in lines))
     worn = [(count, word) for word, count in heard.items() if count > WORN_SHARE * len(lines) and word not in keep]
     return [word for count, word in sorted(worn, key=lambda pair: (-pair[0], pair[1]))][:8]

@@ -14,6 +14,8 @@ _META = re.compile(
     r"mesajim su|tek mesaj|en cok \w+ cumle|sadece metin|yalnizca metin)\b"
 )
 _LABEL = re.compile(r"(?:\A|[\n.!?…]\s*)([^\s:.!?,]{2,24}(?: [^\s:.!?,]{2,24}){0,2})\s*[:：](?=\s)")
+_ROLES = frozenset({"bot", "asistan", "assistant", "kullanici", "user", "system", "sistem"})
+_INTRODUCES = re.compile(r"\b(?:ben|adim|ismim)[ ,]+(\w+(?: \w+){0,3})")
 _QUOTE_WORDS = 9
 """So many words in a row taken from the prompt are a quotation, not a coincidence."""
 
@@ -34,34 +36,32 @@ class SpeakerGuard:
         folded = fold(case.text)
         if _META.search(folded):
             return _verdict("talks about its instructions")
-        names = {fold(persona.name) for persona in case.roster.values()} | {
-            fold(line.message.author) for line in case.lines
-        }
-        firsts = {name.split()[0] for name in names if name}
         for match in _LABEL.finditer(case.text):
             label = fold(match[1])
-            if (
-                label in names
-                or label in firsts
-                or label in {"bot", "asistan", "assistant", "kullanici", "user", "system"}
-            ):
+            if label in _ROLES or self._is_name(label, case):
                 return _verdict(f"a speaker's label: {label}")
-        for persona in case.roster.values():
-            if persona.bot_id == case.persona.bot_id:
-                continue
-            other = re.escape(fold(persona.name))
-            if re.search(rf"\b(?:ben|adim|benim adim|ismim)[ ,]+{other}\b", folded):
-                return _verdict("speaks as another bot")
-        if case.system and self._quotes(folded, fold(case.system), case.persona.examples):
+        for match in _INTRODUCES.finditer(folded):
+            said = tuple(match[1].split())
+            for persona in case.roster.values():
+                if persona.bot_id != case.persona.bot_id and said[: len(persona.name_words)] == persona.name_words:
+                    return _verdict("speaks as another bot")
+        if case.system and self._quotes(folded, case.system, case.persona.examples):
             return _verdict("quotes its prompt")
         return None
 
+    def _is_name(self, label: str, case: Case) -> bool:
+        """Whether a label is somebody's name or first name: a bot's, or a member's of the window."""
+        names = [" ".join(persona.name_words) for persona in case.roster.values()]
+        names += dict.fromkeys(fold(line.message.author) for line in case.lines)
+        return any(label == name or label == name.partition(" ")[0] for name in names)
+
     def _quotes(self, folded: str, system: str, examples: tuple[str, ...]) -> bool:
         words = folded.split()
-        own = [fold(example) for example in examples]
+        if len(words) < _QUOTE_WORDS:
+            return False
         for start in range(len(words) - _QUOTE_WORDS + 1):
             run = " ".join(words[start : start + _QUOTE_WORDS])
             # An example line is the persona's own way of speaking; repeating one is the repetition guard's matter.
-            if run in system and not any(run in example for example in own):
+            if run in system and not any(run in fold(example) for example in examples):
                 return True
         return False

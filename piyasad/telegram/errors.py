@@ -107,7 +107,16 @@ class Uncertain:
 
 Failure = NotSent | Throttled | Migrated | ReplyGone | BadToken | Forbidden | Conflict | Rejected | Uncertain
 
-_TOKEN = re.compile(r"\d{6,}:[A-Za-z0-9_-]{30,}")
+
+class UnknownBot(Exception):
+    """A call as a bot that is not (or no longer) ours. No request was made."""
+
+
+DEFAULT_RETRY_SECONDS = 5.0
+"""The wait after a 429 that does not say how long."""
+
+_TOKEN = re.compile(r"\d{6,}(?::|%3[Aa])[A-Za-z0-9_-]{30,}")
+_TOO_MANY = re.compile(r"too many requests(?:: retry after (\d+))?", re.I)
 _GONE = re.compile(r"message to be replied not found|replied message not found|reply message not found", re.I)
 _NOT_IN_CHAT = re.compile(
     r"chat not found|bot is not a member|not enough rights to send|have no rights to send|CHAT_WRITE_FORBIDDEN|"
@@ -127,6 +136,7 @@ def classify(error: BaseException) -> Failure:
     Raises:
         TypeError: `error` is none that such a call raises; it is a fault of ours and must not be hidden.
     """
+    words = redact(str(getattr(error, "message", None) or ""))
     match error:
         case exceptions.TelegramRetryAfter():
             return Throttled(float(error.retry_after), f"429: wait {error.retry_after} s")
@@ -135,31 +145,31 @@ def classify(error: BaseException) -> Failure:
         case exceptions.TelegramUnauthorizedError():
             return BadToken()
         case exceptions.TelegramForbiddenError():
-            return Forbidden(redact(error.message))
+            return Forbidden(words)
         case exceptions.TelegramConflictError():
-            return Conflict(redact(error.message))
+            return Conflict(words)
         case exceptions.TelegramNotFound():
-            # the real server words an unknown token as 404 "Not Found"; an unknown chat is a 400
-            return (
-                BadToken()
-                if error.message.strip().lower() in {"not found", "unauthorized"}
-                else Rejected(error.message)
-            )
+            # the real server words a malformed token as 404 "Not Found"; an unknown chat is a 400
+            return BadToken() if words.strip().lower() in {"not found", "unauthorized"} else Rejected(words)
         case exceptions.TelegramBadRequest():
-            if _GONE.search(error.message):
+            if _GONE.search(words):
                 return ReplyGone()
-            reason = redact(error.message)
-            return Forbidden(reason) if _NOT_IN_CHAT.search(reason) else Rejected(reason)
+            return Forbidden(words) if _NOT_IN_CHAT.search(words) else Rejected(words)
         case exceptions.TelegramEntityTooLarge():
             return Rejected("the request is too large")
         case exceptions.TelegramServerError():
-            return Uncertain(redact(error.message))
+            return Uncertain(words)
         case exceptions.TelegramNetworkError():
             return _transport(error.__cause__)
         case exceptions.ClientDecodeError():
             return Uncertain("the answer is not the Bot API's")
         case exceptions.TelegramAPIError():
-            return Rejected(redact(error.message))
+            asked = _TOO_MANY.search(words)
+            if asked is None:
+                return Rejected(words)
+            return Throttled(float(asked[1] or DEFAULT_RETRY_SECONDS), words)
+        case UnknownBot():
+            return Rejected("this bot is not ours any more")
         case aiohttp.ClientError() | TimeoutError() | OSError():
             return _transport(error)
         case _:

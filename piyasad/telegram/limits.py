@@ -1,12 +1,13 @@
 """Our own side of Telegram's limits: exact sliding windows per token, so that a 429 is never of our doing.
 
-`delivery.py` takes a place right before every send. Pure; times are readings of one clock, handed in. The windows keep
-the last L send times of each limit and are lengthened by a margin for the way to the server.
+`delivery.py` takes a place right before every send and says when the answer came. Pure; times are readings of one
+clock, handed in. A place counts from its taking until the answer moves it there, so a slow way to the server cannot
+bring two sends closer together than the window; the margin is for what is under way at the same time.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -19,61 +20,77 @@ ACTION_SHARE = 0.5
 IDLE_SECONDS = 300.0
 """A token's windows are forgotten when it sent nothing for so long."""
 
+LEDGER_SECONDS = 1.0
+"""The ledger knows the claim's time and Telegram's date in whole seconds: the send was up to so much later."""
+
+NEW_TOKENS_PER_MINUTE = 20
+"""New tokens that the public API's server admits a minute from one address, about (design)."""
+
+NEVER = float("-inf")
+
 
 class Window:
-    """At most `limit` events in any `seconds`; only the last `limit` times are kept."""
+    """At most `limit` events in any `seconds`; only those of the last `seconds` are kept."""
 
-    __slots__ = ("_seconds", "_times")
+    __slots__ = ("_limit", "_seconds", "_times")
 
     def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
         self._seconds = seconds
-        self._times: deque[float] = deque(maxlen=limit)
+        self._times: list[float] = []
 
     def wait(self, now: float) -> float:
         """Seconds until one more may go; 0: now."""
-        if len(self._times) < (self._times.maxlen or 0):
-            return 0.0
-        return max(0.0, self._times[0] + self._seconds - now)
+        times = self._times
+        if times and times[0] <= now - self._seconds:
+            del times[: bisect_right(times, now - self._seconds)]
+        return max(0.0, times[-self._limit] + self._seconds - now) if len(times) >= self._limit else 0.0
 
     def add(self, at: float) -> None:
-        """Count an event. Times may come out of order (a refill); the window stays sorted."""
-        if self._times and at < self._times[-1]:
-            kept = sorted([*self._times, at])[-(self._times.maxlen or 0) :]
-            self._times.clear()
-            self._times.extend(kept)
-        else:
-            self._times.append(at)
+        """Count an event. Times may come out of order (a refill)."""
+        insort(self._times, at)
+
+    def remove(self, at: float) -> bool:
+        """Count an event at exactly that time no more; whether there was one."""
+        place = bisect_right(self._times, at) - 1
+        if place < 0 or self._times[place] != at:
+            return False
+        del self._times[place]
+        return True
 
     def used(self, now: float) -> int:
         """Events inside the window."""
-        return sum(1 for at in self._times if at > now - self._seconds)
+        return len(self._times) - bisect_right(self._times, now - self._seconds)
 
     def last(self) -> float:
         """The newest event's time; minus infinity when there is none."""
-        return self._times[-1] if self._times else float("-inf")
+        return self._times[-1] if self._times else NEVER
 
 
 @dataclass(slots=True)
 class _Chat:
     second: Window
     minute: Window
-    paused: float = float("-inf")
+    taken: float = NEVER  # where the place of the send under way counts
+    paused: float = NEVER
 
 
 @dataclass(slots=True)
 class _Token:
     second: Window
     chats: dict[int, _Chat] = field(default_factory=dict)
-    paused: float = float("-inf")
+    paused: float = NEVER
 
 
 class SendLimits:
     """The limits of every token of this daemon.
 
+    A bot sends to a chat one message after the other: `take`, the send, then `arrived` or `returned`.
+
     Args:
         per_second: messages a second of one bot, over all chats (Bot API FAQ: about 30).
         chat_per_second: messages a second of one bot in one chat (Bot API FAQ: 1; short bursts pass, we make none).
-        group_per_minute: messages a minute of one bot in one group (Bot API FAQ: 20).
+        group_per_minute: messages a minute of one bot in one group (Bot API FAQ: 20); kept in every chat.
         margin: seconds added to every window.
     """
 
@@ -83,6 +100,11 @@ class SendLimits:
         self._group_per_minute = group_per_minute
         self._margin = margin
         self._tokens: dict[int, _Token] = {}
+        self._swept = NEVER
+
+    def __len__(self) -> int:
+        """How many tokens' windows are kept."""
+        return len(self._tokens)
 
     def wait(self, bot_id: int, chat_id: int, now: float) -> float:
         """Seconds until this bot may send to this chat; 0: now."""
@@ -100,17 +122,28 @@ class SendLimits:
         free = self.wait(bot_id, chat_id, now)
         if free > 0:
             return free
-        self._count(bot_id, chat_id, now)
+        if now - self._swept > IDLE_SECONDS:
+            self._sweep(now)
+        self._count(bot_id, chat_id, now).taken = now
         return 0.0
 
+    def arrived(self, bot_id: int, chat_id: int, now: float) -> None:
+        """The send's answer is here, whatever it says: Telegram counted it before now, so it counts from now."""
+        self._move(bot_id, chat_id, now)
+
+    def returned(self, bot_id: int, chat_id: int) -> None:
+        """The send surely never left: its place is free again."""
+        self._move(bot_id, chat_id, None)
+
     def try_action(self, bot_id: int, chat_id: int, now: float) -> bool:
-        """Whether a chat action or a reaction may be made now; it then counts. Never delays a message."""
+        """Whether a chat action or a reaction may be made now; it then counts. Messages go first."""
         token = self._token(bot_id)
         chat = token.chats.get(chat_id)
         if now < token.paused or (chat is not None and now < chat.paused):
             return False
-        if token.second.used(now) >= max(1, int(self._per_second * ACTION_SHARE)):
+        if token.second.used(now) >= int(self._per_second * ACTION_SHARE):
             return False
+        token.second.wait(now)  # drops what is past
         token.second.add(now)
         return True
 
@@ -126,37 +159,67 @@ class SendLimits:
     def restore(self, sends: Iterable[tuple[int, int, float]]) -> None:
         """Count the ledger's sends (bot, chat, time on the clock of the other calls) after a start or a takeover."""
         for bot_id, chat_id, at in sends:
-            self._count(bot_id, chat_id, at)
+            self._count(bot_id, chat_id, at + LEDGER_SECONDS)
 
-    def forget(self, now: float) -> None:
-        """Drop windows of tokens that were idle for long."""
+    def _sweep(self, now: float) -> None:
+        """Forget tokens that were idle for long."""
+        self._swept = now
         for bot_id, token in list(self._tokens.items()):
-            newest = max((chat.second.last() for chat in token.chats.values()), default=token.second.last())
-            paused = max((chat.paused for chat in token.chats.values()), default=float("-inf"))
-            if newest < now - IDLE_SECONDS and max(paused, token.paused) < now:
+            chats = token.chats.values()
+            newest = max(token.second.last(), token.paused, *(max(c.minute.last(), c.paused) for c in chats), NEVER)
+            if newest < now - IDLE_SECONDS:
                 del self._tokens[bot_id]
 
-    def _count(self, bot_id: int, chat_id: int, at: float) -> None:
+    def _move(self, bot_id: int, chat_id: int, to: float | None) -> None:
+        token = self._tokens.get(bot_id)
+        chat = token.chats.get(chat_id) if token is not None else None
+        if token is None or chat is None:
+            return
+        for window in (token.second, chat.second, chat.minute):
+            if window.remove(chat.taken) and to is not None:
+                window.add(to)
+        chat.taken = NEVER if to is None else to
+
+    def _count(self, bot_id: int, chat_id: int, at: float) -> _Chat:
         token = self._token(bot_id)
         token.second.add(at)
         chat = self._chat(token, chat_id)
         chat.second.add(at)
         chat.minute.add(at)
+        return chat
 
     def _token(self, bot_id: int) -> _Token:
         token = self._tokens.get(bot_id)
         if token is None:
-            token = self._tokens[bot_id] = _Token(Window(self._kept(self._per_second), SECOND + self._margin))
+            token = self._tokens[bot_id] = _Token(Window(self._per_second, SECOND + self._margin))
         return token
 
     def _chat(self, token: _Token, chat_id: int) -> _Chat:
         chat = token.chats.get(chat_id)
         if chat is None:
-            second = Window(self._kept(self._chat_per_second), SECOND + self._margin)
-            minute = Window(self._kept(self._group_per_minute), MINUTE + self._margin)
+            second = Window(self._chat_per_second, SECOND + self._margin)
+            minute = Window(self._group_per_minute, MINUTE + self._margin)
             chat = token.chats[chat_id] = _Chat(second, minute)
         return chat
 
-    def _kept(self, limit: int) -> int:
-        # a limit opened for a bench is no ring of 10^12 places
-        return min(limit, 100_000)
+
+class NewTokens:
+    """At most so many tokens that a server did not know before, in any minute. For the public API."""
+
+    def __init__(self, per_minute: int = NEW_TOKENS_PER_MINUTE) -> None:
+        self._window = Window(per_minute, MINUTE)
+        self._known: set[int] = set()
+
+    def admit(self, bot_id: int, now: float) -> float:
+        """0 when the bot may call (from then on it always may), else seconds to wait and ask again."""
+        if bot_id in self._known:
+            return 0.0
+        wait = self._window.wait(now)
+        if wait <= 0:
+            self._window.add(now)
+            self._known.add(bot_id)
+        return wait
+
+    def forget(self, bot_id: int) -> None:
+        """The bot has another token now."""
+        self._known.discard(bot_id)

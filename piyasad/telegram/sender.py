@@ -6,7 +6,8 @@ the ledger. Plain text, no parse mode, link previews off.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from aiogram.exceptions import AiogramError
 from aiogram.methods import (
@@ -29,14 +30,19 @@ from aiogram.methods import (
     TelegramMethod,
 )
 from aiogram.methods.base import TelegramType
-from aiogram.types import LinkPreviewOptions, ReactionTypeEmoji, ReplyParameters, Update
+from aiogram.types import ReactionTypeEmoji, Update
 
 from piyasad.metrics import Metrics
 from piyasad.telegram.client import Clients
-from piyasad.telegram.errors import Done, Failure, Sent, Throttled, classify
+from piyasad.telegram.errors import Done, Failure, Sent, Throttled, UnknownBot, classify
+
+T = TypeVar("T")
 
 CALL_SECONDS = 15.0
 """Calls that are no message may take that long."""
+
+UPDATES_MOST = 100
+"""Updates in one answer (Bot API, getUpdates: limit)."""
 
 TYPING_SECONDS = 4.0
 """A chat action that takes longer is of no use any more."""
@@ -48,36 +54,31 @@ class Sender:
     def __init__(self, clients: Clients, metrics: Metrics) -> None:
         self._clients = clients
         self._metrics = metrics
-        self._no_preview = LinkPreviewOptions(is_disabled=True)
 
     async def send(
         self, bot_id: int, chat_id: int, text: str, *, reply_to: int | None, thread_id: int | None, timeout: float
     ) -> Sent | Failure:
         """Send one message, as a reply where `reply_to` is given; the answered message must exist."""
-        reply = ReplyParameters(message_id=reply_to, allow_sending_without_reply=False) if reply_to else None
-        method = SendMessage(
-            chat_id=chat_id,
-            text=text,
-            message_thread_id=thread_id,
-            reply_parameters=reply,
-            link_preview_options=self._no_preview,
-            parse_mode=None,
+        body: dict[str, Any] = {"chat_id": chat_id, "text": text, "link_preview_options": {"is_disabled": True}}
+        if thread_id is not None:
+            body["message_thread_id"] = thread_id
+        if reply_to is not None:
+            body["reply_parameters"] = {"message_id": reply_to, "allow_sending_without_reply": False}
+        result = await self._try(
+            bot_id, SendMessage.__api_method__, lambda: self._clients.send_message(bot_id, body, timeout)
         )
-        result = await self.call(bot_id, method, timeout)
-        if not isinstance(result, tuple):
-            return result
-        message = result[0]
-        return Sent(message.message_id, message.date.timestamp())
+        return Sent(result[0].message_id, result[0].date) if isinstance(result, tuple) else result
 
-    async def typing(self, bot_id: int, chat_id: int, thread_id: int | None) -> None:
-        """Show "typing …" for five seconds or until the message comes. A failure changes nothing."""
-        await self.call(
-            bot_id, SendChatAction(chat_id=chat_id, action="typing", message_thread_id=thread_id), TYPING_SECONDS
-        )
+    async def typing(self, bot_id: int, chat_id: int, thread_id: int | None) -> Done | Failure:
+        """Show "typing …" for five seconds or until the message comes. Decoration: a failure matters to nobody."""
+        action = SendChatAction(chat_id=chat_id, action="typing", message_thread_id=thread_id)
+        return await self._done(bot_id, action, TYPING_SECONDS)
 
     async def react(self, bot_id: int, chat_id: int, message_id: int, emoji: str) -> Done | Failure:
         """Set this bot's reaction to a message."""
-        method = SetMessageReaction(chat_id=chat_id, message_id=message_id, reaction=[ReactionTypeEmoji(emoji=emoji)])
+        # `type` is said although it is the default: only fields that are set travel, and Telegram demands this one
+        reaction = ReactionTypeEmoji(type=ReactionTypeType.EMOJI, emoji=emoji)
+        method = SetMessageReaction(chat_id=chat_id, message_id=message_id, reaction=[reaction])
         return await self._done(bot_id, method)
 
     async def pin(self, bot_id: int, chat_id: int, message_id: int) -> Done | Failure:
@@ -143,27 +144,35 @@ class Sender:
         return await self._done(bot_id, DeleteWebhook(drop_pending_updates=False))
 
     async def updates(self, bot_id: int, offset: int, wait: float, allowed: Sequence[str]) -> list[Update] | Failure:
-        """One poll; `wait` seconds at most, 0 for a short one."""
-        method = GetUpdates(offset=offset or None, timeout=int(wait), limit=100, allowed_updates=list(allowed))
+        """One poll; `wait` whole seconds at most, 0 for a short one. `offset` 0: all that waits at Telegram."""
+        method = GetUpdates(offset=offset or None, timeout=int(wait), limit=UPDATES_MOST, allowed_updates=list(allowed))
         result = await self.call(bot_id, method, wait + CALL_SECONDS)
         return result[0] if isinstance(result, tuple) else result
-
-    async def _done(self, bot_id: int, method: TelegramMethod[bool]) -> Done | Failure:
-        result = await self.call(bot_id, method, CALL_SECONDS)
-        return Done() if isinstance(result, tuple) else result
 
     async def call(
         self, bot_id: int, method: TelegramMethod[TelegramType], timeout: float
     ) -> tuple[TelegramType] | Failure:
         """One request; its result in a tuple, or what became of it."""
-        name = method.__api_method__
+        return await self._try(bot_id, method.__api_method__, lambda: self._clients.call(bot_id, method, timeout))
+
+    async def _done(self, bot_id: int, method: TelegramMethod[bool], timeout: float = CALL_SECONDS) -> Done | Failure:
+        result = await self.call(bot_id, method, timeout)
+        return Done() if isinstance(result, tuple) else result
+
+    async def _try(self, bot_id: int, name: str, request: Callable[[], Awaitable[T]]) -> tuple[T] | Failure:
+        wait = self._clients.wait_new(bot_id)
+        if wait > 0:  # answered as Telegram would, so that nobody waits here with a lease running
+            return Throttled(wait, f"too many new tokens this minute; wait {wait:.0f} s")
         try:
-            result = await self._clients.call(bot_id, method, timeout)
-        except (AiogramError, TimeoutError, OSError) as error:
-            failure = classify(error)
-            self._metrics.telegram_requests.labels(name, type(failure).__name__.lower()).inc()
-            if isinstance(failure, Throttled):
-                self._metrics.telegram_retry_after.set(failure.retry_after)
-            return failure
+            result = await request()
+        except (AiogramError, UnknownBot, TimeoutError, OSError) as error:
+            return self._failed(name, error)
         self._metrics.telegram_requests.labels(name, "ok").inc()
         return (result,)
+
+    def _failed(self, name: str, error: Exception) -> Failure:
+        failure = classify(error)
+        self._metrics.telegram_requests.labels(name, type(failure).__name__.lower()).inc()
+        if isinstance(failure, Throttled):
+            self._metrics.telegram_retry_after.set(failure.retry_after)
+        return failure
