@@ -18,7 +18,7 @@ from aiogram import Bot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import PRODUCTION, TelegramAPIServer
 from aiogram.exceptions import ClientDecodeError, TelegramNetworkError
-from aiogram.methods import GetUpdates, SendMessage, TelegramMethod
+from aiogram.methods import GetUpdates, Response, SendMessage, TelegramMethod
 from aiogram.methods.base import TelegramType
 from aiogram.types import Update
 from pydantic import ValidationError
@@ -62,6 +62,21 @@ class LeanSession(AiohttpSession):
         response = self.check_response(bot=bot, method=method, status_code=status, content=text)
         return cast(TelegramType, response.result)
 
+    def check_response(
+        self, bot: Bot, method: TelegramMethod[TelegramType], status_code: int, content: str
+    ) -> Response[TelegramType]:
+        """As aiogram's, but a refusal that does not say why (a proxy's) is none of the Bot API's."""
+        if status_code != HTTPStatus.OK and not self._is_worded(content):
+            raise ClientDecodeError("not an answer of the Bot API", ValueError(f"HTTP {status_code}"), None)
+        return super().check_response(bot, method, status_code, content)
+
+    def _is_worded(self, content: str) -> bool:
+        try:
+            answer = self.json_loads(content)
+        except ValueError:
+            return False
+        return isinstance(answer, dict) and isinstance(answer.get("description"), str)
+
     def _updates(self, bot: Bot, text: str) -> list[Update]:
         """Each update by itself: one that aiogram cannot read must not hold back the others for ever."""
         try:
@@ -90,14 +105,14 @@ class LeanSession(AiohttpSession):
             raise ClientDecodeError("not a sent message", error, None) from error
 
     async def _post(self, bot: Bot, method: TelegramMethod[Any], body: dict[str, Any], total: float) -> tuple[int, str]:
+        """One request, never a second one; the status and the text that came back."""
         session = await self.create_session()
+        # Waiting for a free connection counts as connecting: a request that never got one was never made.
+        limits = aiohttp.ClientTimeout(total=total, connect=min(CONNECT_SECONDS, total / 2))
+        url = self.api.api_url(token=bot.token, method=method.__api_method__)
         try:
-            async with session.post(
-                self.api.api_url(token=bot.token, method=method.__api_method__),
-                json=body,
-                timeout=aiohttp.ClientTimeout(total=total, sock_connect=min(CONNECT_SECONDS, total)),
-            ) as answer:
-                return answer.status, await answer.text(encoding="utf-8")
+            async with session.post(url, json=body, timeout=limits, allow_redirects=False) as answer:
+                return answer.status, await answer.text("utf-8", "replace")
         except TimeoutError as error:
             raise TelegramNetworkError(method=method, message="the request timed out") from error
         except aiohttp.ClientError as error:
