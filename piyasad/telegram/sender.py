@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from aiogram.enums import ReactionTypeType
 from aiogram.exceptions import AiogramError
 from aiogram.methods import (
     DeleteWebhook,
