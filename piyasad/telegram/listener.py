@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
-from aiogram.types import Chat, Message, Update
+from aiogram.types import Chat, ChatMemberRestricted, ChatMemberUpdated, Message, Update
 
 from piyasad.clock import Clock
 from piyasad.model import Received
-from piyasad.telegram.errors import BadToken, Conflict, Throttled
-from piyasad.telegram.sender import Sender
+from piyasad.telegram.errors import BadToken, Conflict, Failure, Throttled
+from piyasad.telegram.sender import UPDATES_MOST, Sender
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -27,7 +28,24 @@ IDLE_UPDATES = ("message", "my_chat_member")
 CONFLICT_SECONDS = 5.0
 """After a 409: the older poll of two is ended after at most 3 s (Bot API server), so wait for longer than that."""
 
-BACKOFF_FIRST, BACKOFF_MOST = 1.0, 60.0
+BACKOFF_FIRST, BACKOFF_MOST = 1.0, 30.0
+
+SHORTEST_SECONDS = 1.0
+"""An empty answer that comes sooner than this (and than it was asked to) is no reason to ask again at once."""
+
+STUCK_TRIES = 5
+"""So often an update is handed in that the inbox refuses; then those after it are tried, and when one of them goes in,
+the fault is the update's own and it is dropped. While all are refused nothing is."""
+
+BACKLOG_POLLS = 20
+"""Full answers that one short poll takes at most, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFailed:
+    """The inbox would not take an update; it comes again."""
+
+    reason: str
 
 
 class Inbox(Protocol):
@@ -83,21 +101,28 @@ def received_of(message: Message) -> Received | None:
         author=author,
         text=text,
         at=message.date.timestamp(),
-        reply_to=message.reply_to_message.message_id if message.reply_to_message is not None else None,
+        reply_to=_answered(message),
         thread_id=message.message_thread_id if message.is_topic_message else None,
     )
+
+
+def _answered(message: Message) -> int | None:
+    """The message that this one replies to. In a topic every line "replies" to the topic's first, and means nobody."""
+    target = message.reply_to_message
+    if target is None or (message.is_topic_message and target.message_id == message.message_thread_id):
+        return None
+    return target.message_id
 
 
 async def dispatch(bot_id: int, update: Update, inbox: Inbox) -> None:
     """Hand one update on."""
     if update.my_chat_member is not None and is_group(update.my_chat_member.chat):
-        inside = update.my_chat_member.new_chat_member.status not in {"left", "kicked"}
-        await inbox.membership(bot_id, update.my_chat_member.chat.id, inside)
+        await inbox.membership(bot_id, update.my_chat_member.chat.id, _is_inside(update.my_chat_member))
         return
     edited = update.edited_message
     if edited is not None and is_group(edited.chat):
         text = edited.text or edited.caption
-        if text and not (edited.from_user is not None and edited.from_user.is_bot):
+        if text and not _by_bot(edited):
             await inbox.edited(edited.chat.id, edited.message_id, text)
         return
     message = update.message
@@ -105,24 +130,39 @@ async def dispatch(bot_id: int, update: Update, inbox: Inbox) -> None:
         return
     if message.migrate_to_chat_id is not None:
         await inbox.migrated(message.chat.id, message.migrate_to_chat_id)
+    elif message.migrate_from_chat_id is not None:
+        await inbox.migrated(message.migrate_from_chat_id, message.chat.id)
     elif message.chat.type == "private":
-        await inbox.private(bot_id, message.chat.id)
+        if not _by_bot(message):  # two bots would greet each other
+            await inbox.private(bot_id, message.chat.id)
     elif is_group(message.chat):
         await _group_line(message, inbox)
+
+
+def _is_inside(change: ChatMemberUpdated) -> bool:
+    member = change.new_chat_member
+    if isinstance(member, ChatMemberRestricted):
+        return member.is_member
+    return member.status not in {"left", "kicked"}
+
+
+def _by_bot(message: Message) -> bool:
+    """Whether a bot wrote it. An anonymous administrator or a channel comes with a bot's name and is none."""
+    return message.from_user is not None and message.from_user.is_bot and message.sender_chat is None
 
 
 async def _group_line(message: Message, inbox: Inbox) -> None:
     said = received_of(message)
     if said is None:
         return
-    if message.from_user is not None and message.from_user.is_bot and message.sender_chat is None:
+    if _by_bot(message) and message.from_user is not None:
         await inbox.witnessed(message.from_user.id, said.chat_id, said.telegram_id, said.text, said.reply_to, said.at)
     else:
         await inbox.received(said)
 
 
 class Poller:
-    """Polls for one bot. `save` stores the offset; `parked` is called once when the token is refused."""
+    """Polls for one bot. `save` stores the offset; `parked` is called when the token is refused."""
 
     def __init__(
         self,
@@ -145,54 +185,90 @@ class Poller:
         self._save = save
         self._parked = parked
         self._backoff = BACKOFF_FIRST
+        self._refused: dict[int, int] = {}
 
     async def run(self, wait: float) -> None:
-        """Long poll until cancelled or refused."""
-        while await self.poll(wait, ALL_UPDATES):
-            pass
+        """Long poll until cancelled or refused. `wait`: seconds (whole ones count) that a poll waits at most."""
+        while True:
+            began = self._clock.mono()
+            result = await self.poll(wait, ALL_UPDATES)
+            if isinstance(result, BadToken):
+                return
+            rest = self._rest(result, min(wait, SHORTEST_SECONDS) - (self._clock.mono() - began))
+            if rest > 0:
+                await asyncio.sleep(rest)
 
-    async def poll(self, wait: float, allowed: tuple[str, ...]) -> bool:
-        """One poll and what it brought; False when the token is refused."""
-        result = await self._sender.updates(self.bot_id, self.offset, wait, allowed)
-        if isinstance(result, list):
-            return await self._take(result)
-        if isinstance(result, BadToken):
-            self._parked(self.bot_id)
-            return False
-        if isinstance(result, Conflict):
-            await self._conflict(result)
-        else:
-            await self._rest(result.retry_after if isinstance(result, Throttled) else 0.0, result.reason)
-        return True
+    async def poll(self, wait: float, allowed: tuple[str, ...]) -> int | Failure | InboxFailed:
+        """One poll and what it brought: how many updates, or why there were none. It never rests.
 
-    async def _take(self, updates: list[Update]) -> bool:
+        With `wait` 0 a backlog is taken to its end, a full answer after the other.
+        """
+        total = 0
+        for _ in range(BACKLOG_POLLS):
+            result = await self._sender.updates(self.bot_id, self.offset, wait, allowed)
+            if isinstance(result, BadToken):
+                self._parked(self.bot_id)
+            if isinstance(result, Conflict):
+                return await self._conflict(result)
+            if not isinstance(result, list):
+                return result
+            failed = await self._take(result)
+            if failed is not None:
+                return failed
+            total += len(result)
+            if wait > 0 or len(result) < UPDATES_MOST:
+                break
+        return total
+
+    async def _take(self, updates: list[Update]) -> InboxFailed | None:
+        """Hand a batch in. The offset moves past what was taken, and so confirms it with the next poll."""
+        before = self.offset
+        stuck: list[int] = []
+        failed = None
         for update in updates:
             try:
                 await dispatch(self.bot_id, update, self._inbox)
-            except Exception as error:  # the batch comes again; the update is not lost
-                log.warning("listener.inbox", bot=self.bot_id, update=update.update_id, exc_info=error)
-                await self._rest(0.0, "the inbox failed")
-                return True
+            except Exception as error:  # whatever it is: the update is not lost, it comes again
+                tries = self._refused[update.update_id] = self._refused.get(update.update_id, 0) + 1
+                log.warning("listener.inbox", bot=self.bot_id, update=update.update_id, tries=tries, exc_info=error)
+                failed = InboxFailed("the inbox failed")
+                if tries < STUCK_TRIES:
+                    break
+                stuck.append(update.update_id)
+                continue
+            if stuck:
+                log.error("listener.dropped", bot=self.bot_id, updates=stuck, reason="others are taken, these never")
             self.offset = update.update_id + 1
-        self._backoff = BACKOFF_FIRST
-        if updates:
+            stuck.clear()
+            self._refused.clear()
+            failed = None
+        if self.offset != before:
             await self._save(self.bot_id, self.offset)
-        return True
+        return failed
 
-    async def _conflict(self, conflict: Conflict) -> None:
+    async def _conflict(self, conflict: Conflict) -> int | Failure:
+        """409: a webhook stands in the way (it is ended), or another poll runs with our token (it is told)."""
         if "webhook" in conflict.reason.lower():
-            await self._sender.drop_webhook(self.bot_id)
-            return
-        log.warning(
-            "listener.conflict",
-            bot=self.bot_id,
-            reason=conflict.reason,
-            cure="another program polls with this token: stop it, or get a new token from @BotFather",
-        )
-        await asyncio.sleep(CONFLICT_SECONDS * (1 + self._rng.random()))
+            done = await self._sender.drop_webhook(self.bot_id)
+            log.warning("listener.webhook", bot=self.bot_id, ended=done.ok)
+        else:
+            log.warning(
+                "listener.conflict",
+                bot=self.bot_id,
+                reason=conflict.reason,
+                cure="another program polls with this token: stop it, or get a new token from @BotFather",
+            )
+        return conflict
 
-    async def _rest(self, at_least: float, reason: str) -> None:
-        wait = max(at_least, self._backoff * (0.5 + self._rng.random()))
+    def _rest(self, result: int | Failure | InboxFailed, left: float) -> float:
+        """Seconds until the next poll. `left`: what remains of the time in which nobody asks twice."""
+        if isinstance(result, int):
+            self._backoff = BACKOFF_FIRST
+            return 0.0 if result else left
+        if isinstance(result, Conflict):
+            return CONFLICT_SECONDS * (1 + self._rng.random())
+        at_least = result.retry_after if isinstance(result, Throttled) else 0.0
+        rest = max(at_least, self._backoff * (0.5 + self._rng.random()))
         self._backoff = min(self._backoff * 2, BACKOFF_MOST)
-        log.info("listener.waits", bot=self.bot_id, seconds=round(wait, 1), reason=reason)
-        await asyncio.sleep(wait)
+        log.info("listener.waits", bot=self.bot_id, seconds=round(rest, 1), reason=result.reason)
+        return rest
