@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _THINK = re.compile(r"<(think|thinking|reasoning|analysis)\b[^>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _STRAY_THINK_END = re.compile(r"\A.*?</(?:think|thinking|reasoning|analysis)\s*>", re.IGNORECASE | re.DOTALL)
@@ -54,12 +55,16 @@ def _without_quotes(text: str) -> str:
     return text
 
 
-def _without_name(text: str, names: Iterable[str]) -> str:
-    for name in names:
-        prefix = re.match(rf"\A(?:🤖\s*)?@?{re.escape(name)}(?:\s*🤖)?\s*[:：]\s*", text, re.IGNORECASE)
-        if name and prefix:
-            return text[prefix.end() :]
-    return text
+@lru_cache(maxsize=20_000)  # a memo of a pure function: each bot's few names, at every line it says
+def _prefix_of(names: tuple[str, ...]) -> re.Pattern[str]:
+    either = "|".join(re.escape(name) for name in names if name)
+    return re.compile(rf"\A(?:🤖\s*)?@?(?:{either})(?:\s*🤖)?\s*[:：]\s*", re.IGNORECASE)
+
+
+def _without_name(text: str, names: tuple[str, ...]) -> str:
+    if ":" not in text and "：" not in text:
+        return text
+    return _prefix_of(names).sub("", text, count=1)
 
 
 def clean(text: str, own_names: Iterable[str]) -> str:
