@@ -164,6 +164,8 @@ class BotApi:
                 _cut(request)
             return web.json_response({"ok": True, "result": result})
         except Refused as refused:
+            if refused.code == 409 and request.transport is not None and not request.transport.is_closing():
+                self.books.conflicts += 1  # a poll whose client is gone tells nobody of its conflict
             body: dict[str, Any] = {"ok": False, "error_code": refused.code, "description": refused.description}
             if refused.parameters:
                 body["parameters"] = refused.parameters
@@ -243,7 +245,6 @@ class BotApi:
                 if bot.waiter is waiter:
                     bot.waiter = None
             if not woken and not self._closing.is_set():
-                self.books.conflicts += 1
                 raise Refused(
                     409,
                     "Conflict: terminated by other getUpdates request; "

@@ -63,7 +63,7 @@ class Bench:
         """Requests with that outcome."""
         return sum(
             sample.value
-            for metric in self.metrics.llm_requests.collect()
+            for metric in self.metrics.llm_requests.parent.collect()
             for sample in metric.samples
             if sample.name.endswith("_total")
             and sample.labels["outcome"] == outcome
@@ -286,7 +286,7 @@ async def test_books_agree_exactly_with_what_the_server_counted(bench: Bench) ->
     assert sum(row.completion for row in bench.usage) == total["completion_tokens"]
     assert sum(row.requests for row in bench.usage) == total["answered"]
     tokens = Counter[str]()
-    for metric in bench.metrics.llm_tokens.collect():
+    for metric in bench.metrics.llm_tokens.parent.collect():
         for sample in metric.samples:
             if sample.name.endswith("_total"):
                 tokens[sample.labels["type"]] += int(sample.value)
