@@ -55,12 +55,28 @@ class LeanSession(AiohttpSession):
         self, bot: Bot, method: TelegramMethod[TelegramType], timeout: int | None = None
     ) -> TelegramType:
         """One request; errors are aiogram's, with the transport's own as `__cause__`."""
-        body = method.model_dump(mode="json", exclude_none=True, exclude_unset=True, warnings=False)
-        status, text = await self._post(bot, method, body, self.timeout if timeout is None else timeout)
-        if status == HTTPStatus.OK and isinstance(method, GetUpdates):
-            return cast(TelegramType, self._updates(bot, text))
+        total = self.timeout if timeout is None else timeout
+        if isinstance(method, GetUpdates):
+            return cast(TelegramType, self._updates(bot, await self.ask(bot, method, total)))
+        status, text = await self._post(bot, method, _body(method), total)
         response = self.check_response(bot=bot, method=method, status_code=status, content=text)
         return cast(TelegramType, response.result)
+
+    async def ask(
+        self, bot: Bot, method: TelegramMethod[Any], timeout: float, body: dict[str, Any] | None = None
+    ) -> Any:
+        """As `make_request`, but the result is what the JSON says, held against no model.
+
+        Args:
+            body: what to send in place of the method's own fields.
+        """
+        status, text = await self._post(bot, method, _body(method) if body is None else body, timeout)
+        if status != HTTPStatus.OK:
+            self.check_response(bot=bot, method=method, status_code=status, content=text)
+        try:
+            return self.json_loads(text)["result"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ClientDecodeError("not an answer of the Bot API", error, None) from error
 
     def check_response(
         self, bot: Bot, method: TelegramMethod[TelegramType], status_code: int, content: str
@@ -77,10 +93,9 @@ class LeanSession(AiohttpSession):
             return False
         return isinstance(answer, dict) and isinstance(answer.get("description"), str)
 
-    def _updates(self, bot: Bot, text: str) -> list[Update]:
+    def _updates(self, bot: Bot, rows: Any) -> list[Update]:
         """Each update by itself: one that aiogram cannot read must not hold back the others for ever."""
         try:
-            rows: list[dict[str, Any]] = self.json_loads(text)["result"]
             numbers = [int(row["update_id"]) for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise ClientDecodeError("not a list of updates", error, None) from error
@@ -95,11 +110,8 @@ class LeanSession(AiohttpSession):
 
     async def send_message(self, bot: Bot, body: dict[str, Any], timeout: float) -> Receipt:
         """`sendMessage` with this body; the same errors as `make_request`."""
-        status, text = await self._post(bot, SEND, body, timeout)
-        if status != HTTPStatus.OK:
-            self.check_response(bot=bot, method=SEND, status_code=status, content=text)
+        result = await self.ask(bot, SEND, timeout, body)
         try:
-            result: dict[str, Any] = self.json_loads(text)["result"]
             return Receipt(int(result["message_id"]), float(result["date"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ClientDecodeError("not a sent message", error, None) from error
@@ -117,6 +129,11 @@ class LeanSession(AiohttpSession):
             raise TelegramNetworkError(method=method, message="the request timed out") from error
         except aiohttp.ClientError as error:
             raise TelegramNetworkError(method=method, message=type(error).__name__) from error
+
+
+def _body(method: TelegramMethod[Any]) -> dict[str, Any]:
+    """The fields that are set, as they travel."""
+    return method.model_dump(mode="json", exclude_none=True, exclude_unset=True, warnings=False)
 
 
 class Clients:
@@ -151,6 +168,10 @@ class Clients:
             Exception: what `errors.classify` understands.
         """
         return await self._session.make_request(self._bot(bot_id), method, timeout=cast(int, timeout))
+
+    async def ask(self, bot_id: int, method: TelegramMethod[Any], timeout: float) -> Any:
+        """As `call`, but the result is plain JSON: for objects that grow required fields with every Bot API."""
+        return await self._session.ask(self._bot(bot_id), method, timeout)
 
     async def send_message(self, bot_id: int, body: dict[str, Any], timeout: float) -> Receipt:
         """Send one message; raises as `call` does."""

@@ -35,7 +35,7 @@ from aiogram.types import ReactionTypeEmoji, Update
 
 from piyasad.metrics import Metrics
 from piyasad.telegram.client import Clients
-from piyasad.telegram.errors import Done, Failure, Sent, Throttled, UnknownBot, classify
+from piyasad.telegram.errors import Done, Failure, Sent, Throttled, Uncertain, UnknownBot, classify
 
 T = TypeVar("T")
 
@@ -129,16 +129,18 @@ class Sender:
 
     async def is_admin(self, bot_id: int, chat_id: int) -> bool | Failure:
         """Whether the bot is an administrator of the chat."""
-        member = await self.call(bot_id, GetChatMember(chat_id=chat_id, user_id=bot_id), CALL_SECONDS)
-        return member[0].status in {"administrator", "creator"} if isinstance(member, tuple) else member
+        member = await self._ask(bot_id, GetChatMember(chat_id=chat_id, user_id=bot_id))
+        return member[0].get("status") in {"administrator", "creator"} if isinstance(member, tuple) else member
 
     async def reactions(self, bot_id: int, chat_id: int) -> tuple[str, ...] | Failure | None:
         """The chat's allowed reaction emoji; None when it allows all standard ones."""
-        chat = await self.call(bot_id, GetChat(chat_id=chat_id), CALL_SECONDS)
+        chat = await self._ask(bot_id, GetChat(chat_id=chat_id))
         if not isinstance(chat, tuple):
             return chat
-        allowed = chat[0].available_reactions
-        return None if allowed is None else tuple(each.emoji for each in allowed if isinstance(each, ReactionTypeEmoji))
+        allowed = chat[0].get("available_reactions")
+        if not isinstance(allowed, list):
+            return None
+        return tuple(each["emoji"] for each in allowed if isinstance(each, dict) and "emoji" in each)
 
     async def drop_webhook(self, bot_id: int) -> Done | Failure:
         """End a webhook that stands in the way of polling; what waits there is kept."""
@@ -155,6 +157,13 @@ class Sender:
     ) -> tuple[TelegramType] | Failure:
         """One request; its result in a tuple, or what became of it."""
         return await self._try(bot_id, method.__api_method__, lambda: self._clients.call(bot_id, method, timeout))
+
+    async def _ask(self, bot_id: int, method: TelegramMethod[Any]) -> tuple[dict[str, Any]] | Failure:
+        """One request whose result is read as plain JSON."""
+        result = await self._try(bot_id, method.__api_method__, lambda: self._clients.ask(bot_id, method, CALL_SECONDS))
+        if isinstance(result, tuple) and not isinstance(result[0], dict):
+            return Uncertain("the answer is not the Bot API's")
+        return result
 
     async def _done(self, bot_id: int, method: TelegramMethod[bool], timeout: float = CALL_SECONDS) -> Done | Failure:
         result = await self.call(bot_id, method, timeout)
