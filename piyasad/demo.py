@@ -124,14 +124,14 @@ def _world(tokens: Mapping[str, str]) -> dict[str, Any]:
         for number, bot in enumerate(settings.bots)
     ]
     return {
-        "header": "Sandbox: Telegram taklidi. Sözleri yazan: offline (bir dil bilgisi, yapay zekâ modeli değil).",
+        "header": "Sandbox: Telegram taklidi. Sözleri yazan: offline (bir dilbilgisi üreteci, yapay zekâ modeli değil).",
         "bots": bots,
         "chats": [
             {
                 "id": CHAT_ID,
                 "title": "Piyasa Sohbeti",
                 "bots": [bot["id"] for bot in bots],
-                "admins": [bots[0]["id"]],
+                "admins": [bot["id"] for bot in bots],
             }
         ],
         "people": [{"id": 501, "name": "Deniz"}],
