@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prometheus_async.aio import time as timed
+
 from piyasad import guards
 from piyasad.behaviour import length
 from piyasad.clock import Clock
@@ -113,15 +115,12 @@ class Composer:
         return None
 
     async def _complete(self, request: Request, walk: Walk) -> Completion | None:
-        began = self._clock.mono()
         try:
-            completion = await self._gateway.complete(request)
+            completion = await timed(self._metrics.turn_duration.labels("llm"), self._gateway.complete(request))
         except ProviderError as error:
             walk.outcome = "expired" if isinstance(error, Expired) else "failed"
             walk.detail["error"] = str(error)
             return None
-        finally:
-            self._metrics.turn_duration.labels("llm").observe(max(0.0, self._clock.mono() - began))
         walk.detail |= {
             "provider": completion.provider,
             "model": completion.model,
