@@ -123,8 +123,8 @@ class Crew:
             chat.room.fill(await self._store.recent(chat.id, ROOM_LINES))
         await self.take_free()
 
-    def start(self) -> None:
-        """Begin to listen, to follow the other shards, and to speak."""
+    def start(self, *, at_once: bool = False) -> None:
+        """Begin to listen, to follow the other shards, and to speak; `at_once`: somebody is watching and waits."""
         self._open = True
         self._supervisor.vital("polling", self._polling.run())
         if self._stage.shard[1] > 1:
@@ -135,6 +135,17 @@ class Crew:
         for bot_id in list(self._leases.held):
             self._start_loop(self._stage.bots[bot_id])
         self._supervisor.beside("resume", self._hearing.resume())
+        if at_once:
+            self._supervisor.beside("opening", self._open_the_talk())
+
+    async def _open_the_talk(self) -> None:
+        """In each chat two bots that did not speak last take their first turn now: one may choose to be silent."""
+        await asyncio.sleep(0)  # the loops draw their first delays when they begin
+        for chat in self._stage.chats.values():
+            last = chat.room.view().last
+            free = [bot_id for bot_id in chat.roster if bot_id in self._loops and (not last or last.bot_id != bot_id)]
+            for bot_id in free[:2]:
+                self._loops[bot_id].act_now()
 
     async def take_free(self) -> None:
         """Take our share of the bots that nobody holds; start those that we got."""
@@ -347,10 +358,11 @@ class Crew:
 
     async def private(self, bot_id: int, chat_id: int) -> None:
         """One polite line in a private chat, then nothing."""
-        if (bot_id, chat_id) in self._greeted or not self._limits.take(bot_id, chat_id, self._clock.mono()) <= 0:
+        if (bot_id, chat_id) in self._greeted or self._limits.take(bot_id, chat_id, self._clock.mono()) > 0:
             return
         self._greeted[bot_id, chat_id] = None
         await self._sender.send(bot_id, chat_id, disclosure.PRIVATE_LINE, reply_to=None, thread_id=None, timeout=10.0)
+        self._limits.arrived(bot_id, chat_id, self._clock.mono())
 
     async def migrated(self, old: int, new: int) -> None:
         """A group became a supergroup."""

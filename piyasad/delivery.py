@@ -154,6 +154,10 @@ class Delivery:
                 thread_id=draft.thread_id,
                 timeout=SEND_TIMEOUT_SECONDS,
             )
+            if isinstance(result, errors.NotSent):
+                self._limits.returned(draft.bot_id, draft.chat_id)
+            else:  # Telegram counted it before the answer came: however slow the way, the next one keeps its distance
+                self._limits.arrived(draft.bot_id, draft.chat_id, self._clock.mono())
             match result:
                 case errors.Sent():
                     return await self._settle(claim, State.SENT, telegram_id=result.message_id, at=result.date)

@@ -6,6 +6,7 @@ exactly as `piyasad run` does, with an overlay over the shipped `config.toml`. T
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,14 +50,19 @@ def run(*, port: int | None, data_dir: Path | None, open_browser: bool, say: Cal
     port = _free_port(port)
     world = folder / "world.json"
     world.write_text(json.dumps(_world(tokens), ensure_ascii=False, indent=1), encoding="utf-8")
-    sandbox, url = _start_sandbox(folder, world, port)
+    sandbox = _start_sandbox(folder, world, port)
+    # aiogram takes seconds to import: it is read in while the sandbox starts and the operator reads the address
+    heavy = threading.Thread(target=importlib.import_module, args=("piyasad.engine",), daemon=True)
+    heavy.start()
     try:
+        url = _address_of(sandbox, port)
         say(f"The page: {url}  (write there as a person; Ctrl-C ends the demo)")
         if open_browser:
             webbrowser.open(url)
-        from piyasad.engine import run as run_daemon  # heavy: only now, while the sandbox is up already
+        heavy.join()
+        from piyasad.engine import run as run_daemon
 
-        return run_daemon(default_config(), data_dir=folder, overlay=overlay(url.rstrip("/"), folder))
+        return run_daemon(default_config(), data_dir=folder, overlay=overlay(url.rstrip("/"), folder), at_once=True)
     finally:
         _stop(sandbox)
 
@@ -72,7 +79,7 @@ def overlay(url: str, folder: Path) -> dict[str, Any]:
             "hourly_limit": {"min": 600, "max": 600},
             "chat_per_minute": 30,
             "burstiness": 0.2,
-            "typing_seconds": {"min": 0.6, "max": 4},
+            "typing_seconds": {"min": 0.6, "max": 2.5},
         },
         "conversation": {"bot_share_max": 1.0},
         "daemon": {"drain_seconds": 1.5},
@@ -151,17 +158,20 @@ def _free_port(wanted: int | None, preferred: int = DEFAULT_PORT) -> int:
     raise ConfigError([Problem("", None, "--port", f"port {wanted} is taken; leave --port out to get a free one")])
 
 
-def _start_sandbox(folder: Path, world: Path, port: int) -> tuple[subprocess.Popen[str], str]:
+def _start_sandbox(folder: Path, world: Path, port: int) -> subprocess.Popen[str]:
     """Start the sandbox in a session of its own, so that Ctrl-C ends the daemon first and the world after it."""
     command = [sys.executable, "-m", "piyasad", "sandbox", "--listen", f"127.0.0.1:{port}"]
     command += ["--world", str(world), "--state", str(folder / "sandbox.jsonl"), "--until-stdin-ends"]
-    process = subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, encoding="utf-8"
     )
-    assert process.stdout is not None
-    for line in process.stdout:
+
+
+def _address_of(process: subprocess.Popen[str], port: int) -> str:
+    """The page's address, as soon as the sandbox listens."""
+    for line in process.stdout or ():
         if match := re.search(r"http://[\w.\[\]:]+/", line):
-            return process, match[0]
+            return match[0]
     process.wait(SANDBOX_START_SECONDS)
     raise ConfigError([Problem("", None, "--port", f"the sandbox did not start on port {port}; its message is above")])
 

@@ -55,8 +55,9 @@ def run(
     data_dir: Path | None = None,
     listen: str | None = None,
     overlay: Mapping[str, Any] | None = None,
+    at_once: bool = False,
 ) -> int:
-    """Run the daemon until it is told to stop; the process's exit code.
+    """Run the daemon until it is told to stop; the process's exit code. `at_once`: the first turns come without a wait.
 
     Raises:
         ConfigError: the configuration, the port or the data directory cannot be used; nothing was started.
@@ -71,6 +72,7 @@ def run(
     logs.setup(settings.daemon.log_format, settings.daemon.log_level, env)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         engine = Engine(settings, config, over, env, shard, SystemClock(), exact_listen=listen is not None)
+        engine.at_once = at_once
         return runner.run(engine.run())
 
 
@@ -118,6 +120,7 @@ class Engine:
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._state = "starting"
+        self.at_once = False
 
     async def run(self) -> int:
         """Start, serve until a signal or a vital task's death, drain. 0 after a clean drain, 1 after a failure."""
@@ -202,7 +205,7 @@ class Engine:
         vital("leases", leases.run())
         vital("tick", self._tick())
         vital("loop lag", self._watch_lag())
-        self._crew.start()
+        self._crew.start(at_once=self.at_once)
         gc.collect()
         gc.freeze()  # what lives as long as the daemon is not looked at again: a full collection would stop the loop
         gc.set_threshold(20_000, 50, 100)

@@ -16,7 +16,7 @@ import structlog
 from piyasad.clock import Clock
 from piyasad.stage import BotState, ChatState, Stage
 from piyasad.store.base import Store, StoreError
-from piyasad.telegram.ears import Candidate, choose, deaf
+from piyasad.telegram.ears import Candidate, choose, is_heard, stand_ins
 from piyasad.telegram.errors import BadToken
 from piyasad.telegram.listener import IDLE_UPDATES, Inbox, Poller
 from piyasad.telegram.sender import Sender
@@ -125,15 +125,13 @@ class Polling:
                 break
             candidates = [replace(each, hears=False) if each.bot_id == chosen else each for each in candidates]
             chosen = choose(candidates, ear)
-        if chosen is not None:
-            if not self._is_ours(chosen):
-                return []
+        if chosen is not None and self._is_ours(chosen):
             if chosen != ear and not await self._store.set_ear(chat.id, ear, chosen):
                 return []
             return [chosen]
-        if ear is not None and not any(each.bot_id == ear and each.ready for each in candidates):
+        if ear is not None and not is_heard(candidates, ear):
             await self._store.set_ear(chat.id, ear, None)
-        return [each.bot_id for each in candidates if each.ours and each.ready] if deaf(candidates) else []
+        return stand_ins(candidates, ear)
 
     def _candidates(self, chat: ChatState, alive: set[int]) -> list[Candidate]:
         return [

@@ -387,7 +387,8 @@ def member(bot: Bot, status: str) -> dict[str, Any]:
     if status == "administrator":
         rights = (
             "can_be_edited is_anonymous can_manage_chat can_delete_messages can_manage_video_chats can_restrict_members "
-            "can_promote_members can_change_info can_invite_users can_post_stories can_edit_stories can_delete_stories"
+            "can_promote_members can_change_info can_invite_users can_post_stories can_edit_stories can_delete_stories "
+            "can_send_welcome_messages"
         ).split()
         made |= dict.fromkeys(rights, False) | {"can_manage_chat": True, "can_pin_messages": True}
     elif status == "kicked":

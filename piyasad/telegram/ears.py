@@ -43,9 +43,3 @@ def stand_ins(candidates: Sequence[Candidate], ear: int | None) -> list[int]:
     if is_heard(candidates, ear):
         return []
     return [each.bot_id for each in candidates if each.ours and each.ready and each.hears is False]
-
-
-def deaf(candidates: Sequence[Candidate]) -> bool:
-    """Whether every ready bot was asked and none hears the whole group: then all of them poll."""
-    ready = [each for each in candidates if each.ready]
-    return bool(ready) and all(each.hears is False for each in ready)
