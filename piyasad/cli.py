@@ -46,17 +46,24 @@ DEFAULT_CONFIG = Path("config.toml")
 def main() -> None:
     """The entry point: runs a command and ends the process with its exit code."""
     try:
+        code = _code()
+        sys.stdout.flush()  # here, and not where the interpreter ends and nobody can catch what it raises
+    except BrokenPipeError:  # `piyasad status | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _code() -> int:
+    try:
         code = app(standalone_mode=False)
     except typer.Exit as leave:
         code = leave.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = 130
-    except BrokenPipeError:  # `piyasad status | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:  # noqa: BLE001 - what is no user's mistake is raised again
         code = _explained(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _explained(error: Exception) -> int:

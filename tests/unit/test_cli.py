@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -199,9 +200,11 @@ def test_bots_and_chats_are_listed_without_a_daemon(piyasad_command: Cli, config
     assert "Oda [bir]" in out  # not taken for rich's markup
 
 
-def test_a_reader_that_leaves_is_no_traceback(config: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_reader_that_leaves_is_no_traceback(config: Path, unbuffered: str) -> None:
     command = f"{sys.executable} -m piyasad bots -c {config} --json | true"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    env = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=env)
     assert done.stderr == ""
 
 
