@@ -79,7 +79,7 @@ def overlay(url: str, folder: Path) -> dict[str, Any]:
             "hourly_limit": {"min": 600, "max": 600},
             "chat_per_minute": 30,
             "burstiness": 0.2,
-            "typing_seconds": {"min": 0.6, "max": 2.5},
+            "typing_seconds": {"min": 0.4, "max": 1.5},
         },
         "conversation": {"bot_share_max": 1.0},
         "daemon": {"drain_seconds": 1.5},

@@ -27,42 +27,21 @@ NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
         "facts.*": "daily figures in the talk",
         "memory.*": "what bots remember",
         "conversation.presence": "greetings at the edges of active hours",
-        "conversation.persona_refresh": "restating the persona's core",
         "guards.stance": "the stance guard",
         "guards.stance_llm": "the stance guard's second opinion",
-        "guards.topic_cooldown": "the rest of a topic",
         "guards.money": "the money guard",
         "guards.position": "the position guard",
         "guards.symbols": "the symbols guard",
         "guards.allowed_symbols": "the symbols guard",
-        "disclosure.profile": "keeping the profiles",
-        "disclosure.name_mark": "keeping the profiles",
-        "disclosure.notice_hours": "the notice",
-        "disclosure.pin": "the notice",
-        "disclosure.notice": "the notice",
         "privacy.forget_after_days": "forgetting people's memories",
-        "gateway.pace_daily_quota": "pacing the day's quota",
         "gateway.budget_usd_per_day": "budgets",
         "gateway.budget_usd_per_month": "budgets",
-        "providers.separate_quota": "quotas by key",
-        "providers.fallback_model": "the second model",
-        "providers.itpm": "input and output token limits",
-        "providers.otpm": "input and output token limits",
-        "providers.rpd": "daily limits",
-        "providers.tpd": "daily limits",
-        "providers.counts_cached": "daily limits",
-        "providers.quota_reset": "daily limits",
-        "providers.trains_on_data": "the privacy page",
-        "providers.price": "cost accounting",
         "telegram.mode": "webhooks",
         "telegram.webhook_base": "webhooks",
         "telegram.webhook_listen": "webhooks",
         "telegram.webhook_secret_env": "webhooks",
         "store.redis": "the shared nerve of several shards",
-        "http.admin_token_env": "the protected pages",
-        "http.hosts": "the protected pages",
         "operator.*": "alerts and orders by Telegram",
-        "daemon.keep_prompts": "prompts in the trace",
     }
 )
 TOKENS_PER_LINE: Final = 900  # prompt and line of the shipped personas; 100,000 tokens give 110 lines (design, gateway)
@@ -229,9 +208,6 @@ def _providers(settings: Settings, env: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(Level.ERROR, "gateway.route", "no provider of the route can be used", cure)
     for name in usable:
         provider = settings.provider(name)
-        if provider is not None and provider.kind in {"gemini", "anthropic"}:
-            cure = 'use a compatible address with kind = "openai"'
-            yield Finding(Level.WARNING, f"provider {name}", f"kind {provider.kind!r} is not yet in effect", cure)
         if provider is not None and provider.trains_on_data:
             cure = "tell the members, or choose another provider or plan"
             yield Finding(Level.WARNING, f"provider {name}", "may train its models on what it is sent", cure)

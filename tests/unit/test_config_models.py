@@ -193,7 +193,7 @@ def test_a_preset_fills_what_the_file_leaves_out() -> None:
     groq, mine = settings.provider("groq"), settings.provider("mine")
     assert groq is not None
     assert mine is not None
-    assert (groq.rpm, groq.tpd, groq.api_key_env) == (5, 100_000, ())
+    assert (groq.rpm, groq.tpd, groq.api_key_env) == (5, 200_000, ())
     assert mine.base_url == groq.base_url
     assert settings.provider("openai") is not None  # a preset needs no section
     assert settings.provider("nobody") is None
