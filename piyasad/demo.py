@@ -131,7 +131,8 @@ def _world(tokens: Mapping[str, str]) -> dict[str, Any]:
         for number, bot in enumerate(settings.bots)
     ]
     return {
-        "header": "Sandbox: Telegram taklidi. Sözleri yazan: offline (bir dilbilgisi üreteci, yapay zekâ modeli değil).",
+        "header": "Sandbox: Telegram taklidi. Sözleri yazan: offline "
+        "(bir dilbilgisi üreteci, yapay zekâ modeli değil).",
         "bots": bots,
         "chats": [
             {

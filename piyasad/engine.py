@@ -1,7 +1,7 @@
 """The engine: start, serve, reload, drain. Builds the parts, hands them to each other and supervises their tasks.
 
 `cli.py` and `demo.py` call `run`. Everything that waits is handed the same clock; every bot's chance comes from the one
-seed. What happens when a file changes is in `reload.py`-like steps here: all or nothing, and nobody else is touched.
+seed. A changed file is applied all or nothing, and nobody that it does not concern is touched.
 """
 
 from __future__ import annotations
@@ -202,8 +202,10 @@ class Engine:
         )
         await self._crew.open()
         vital = self._supervisor.vital
+        if self._embedded is not None:
+            vital("database", self._embedded.ended())
         vital("leases", leases.run())
-        vital("tick", self._tick())
+        vital("tick", self._tick(self._crew, store, self._gateway))
         vital("loop lag", self._watch_lag())
         self._crew.start(at_once=self.at_once)
         gc.collect()
@@ -225,7 +227,7 @@ class Engine:
         timeout = self.settings.daemon.start_timeout_seconds
         dsn = settings.postgres
         if not dsn:
-            self._embedded = await Embedded.start(Path(settings.data_dir or "."), timeout=min(timeout, 60.0))
+            self._embedded = await Embedded.start(settings.data_dir, timeout=min(timeout, 60.0))
             dsn = self._embedded.dsn
         query = self._metrics.store_query
         self._store = await PostgresStore.connect(
@@ -295,11 +297,13 @@ class Engine:
 
     async def reload(self) -> bool:
         """Read the file again and apply what changed; False (and nothing changed) when it cannot be used."""
-        assert self._gateway is not None and self._crew is not None
+        crew, door = self._crew, self._gateway
+        if crew is None or door is None:
+            return False  # not started yet
         self._notify.reloading()
         try:
             new = await asyncio.to_thread(functools.partial(load, self._path, env=self._env, overlay=self._overlay))
-            self._gateway.apply(new)
+            door.apply(new)
         except ConfigError as error:
             for problem in error.problems:
                 log.error(
@@ -311,7 +315,7 @@ class Engine:
         changes = diff(self.settings, new)
         self.settings = new
         self._protect()
-        await self._crew.change(new, self._env)
+        await crew.change(new, self._env)
         for key in changes.restart:
             log.warning("reload.needs_restart", key=key)
         self._metrics.reload_successful.set(1)
@@ -325,30 +329,29 @@ class Engine:
             settings=list(changes.settings),
         )
         self._warn_about_the_silent()
-        self._notify.ready(f"{len(self._crew.held)} bots in {len(self._stage.chats)} chats")
+        self._notify.ready(f"{len(crew.held)} bots in {len(self._stage.chats)} chats")
         return True
 
     def _lease_lost(self) -> None:
         if self._crew is not None:
             self._crew.silence()
 
-    async def _tick(self) -> None:
+    async def _tick(self, crew: Crew, store: PostgresStore, door: gateway.Gateway) -> None:
         """Every second: bots that are free are taken, gauges are set; every hour the store is kept tidy."""
-        assert self._crew is not None and self._store is not None and self._gateway is not None
         tidied = float("-inf")
         while True:
             now = self._clock.mono()
             try:
-                await self._crew.take_free()
-                self._metrics.uncertain.set((await self._store.counts(self._clock.wall() - 86_400)).get("uncertain", 0))
+                await crew.take_free()
+                self._metrics.uncertain.set((await store.counts(self._clock.wall() - 86_400)).get("uncertain", 0))
                 if now - tidied > 3600:
                     tidied = now
-                    await self._store.maintain(self._clock.wall(), self.settings.store.retention_days)
+                    await store.maintain(self._clock.wall(), self.settings.store.retention_days)
                     self._stage.budget.forget(self._clock.wall())
             except StoreError as error:
                 log.warning("tick.store", error=str(error))
-            self._crew.count()
-            self._gateway.publish()
+            crew.count()
+            door.publish()
             self._notify.watchdog()
             await asyncio.sleep(TICK_SECONDS)
 

@@ -8,6 +8,7 @@ from piyasad.config import BotSettings
 from piyasad.guards.case import Case
 from piyasad.model import Kind, Message
 from piyasad.personas.profile import Persona
+from piyasad.room import Line
 
 CHAT = -1001000000001
 
@@ -36,7 +37,7 @@ def line(number: int, text: str, *, bot: Persona | None = None, at: float = 0.0,
 def case(
     text: str,
     *,
-    lines: Sequence[Message] = (),
+    lines: Sequence[Line] = (),
     recent: dict[str, float] | None = None,
     short: Sequence[float] = (),
     now: float = 0.0,

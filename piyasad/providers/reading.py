@@ -160,12 +160,14 @@ class Lexicon:
         return ""
 
     def _kind(self, heard: Mapping[_Tag, int], spoken: Sequence[str]) -> str:
+        kind: str
         for kind in self._kinds:
             if ("questions", kind) in heard:
                 return kind
         return "yesno" if any(_PARTICLE.fullmatch(word) for word in spoken) else "other"
 
     def _occasion(self, heard: Mapping[_Tag, int], question: str, subjects: tuple[Subject, ...], size: int) -> str:
+        name: str
         for name in self._occasions:
             if ("social", name) not in heard:
                 continue

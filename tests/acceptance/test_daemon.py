@@ -116,7 +116,8 @@ async def test_a_reload_touches_only_what_changed_and_a_bad_file_touches_nothing
         running.process.send_signal(signal.SIGHUP)
 
         async def back() -> bool:
-            return (await rows(pg_dsn, "SELECT owner IS NOT NULL AS owned FROM bot WHERE name = 'Bot 002'"))[0]["owned"]
+            found = await rows(pg_dsn, "SELECT 1 FROM bot WHERE name = 'Bot 002' AND owner IS NOT NULL")
+            return bool(found)
 
         await until(back, "the removed bot is back")
         assert await running.end() == 0
@@ -180,8 +181,8 @@ async def test_four_shards_share_the_bots_and_a_killed_one_is_replaced(
         for shard, each in enumerate(stack, 1):
             running[shard] = await each.__aenter__()
             entered.append(each)
-        for each in running.values():
-            await each.ready()
+        for started in running.values():
+            await started.ready()
         owners = await rows(pg_dsn, "SELECT owner, count(*) AS number FROM bot GROUP BY owner")
         assert sorted(row["number"] for row in owners) == [2, 2, 3, 3]
         await spoken(sandbox, 10)

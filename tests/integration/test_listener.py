@@ -238,7 +238,7 @@ async def test_two_polls_with_one_token_are_told_and_wait_longer_than_telegram_e
         first, second = Desk(sender), Desk(sender)
         older = asyncio.create_task(first.poller.poll(20, ALL_UPDATES))
         async with asyncio.timeout(PATIENCE):
-            while sandbox.world.bots[BOT].waiter is None:  # noqa: ASYNC110 - the server's state has no event
+            while sandbox.world.bots[BOT].waiter is None:
                 await asyncio.sleep(0.01)
         younger = asyncio.create_task(second.poller.poll(1, ALL_UPDATES))
         assert isinstance(await older, Conflict)

@@ -211,7 +211,7 @@ async def test_a_restart_in_mid_run_loses_nothing(own_server: PostgresServer, ow
         assert await own_store.now() > 0
         before = len(sent)
         async with asyncio.timeout(20):
-            while len(sent) < before + 20:  # noqa: ASYNC110 - the talkers know nothing of us
+            while len(sent) < before + 20:
                 await asyncio.sleep(0.02)
     stop.set()
     await asyncio.gather(*talkers)
@@ -238,7 +238,7 @@ async def test_a_claim_whose_commit_was_never_heard_of_fails_and_no_other(store:
         await store.usage(0)  # a new connection looks for it, too early
         assert await store.counts(0) == {"sending": 1}
     async with asyncio.timeout(10):
-        while await store.counts(0) != {"sending": 1, "failed": 1}:  # noqa: ASYNC110 - the database has no events
+        while await store.counts(0) != {"sending": 1, "failed": 1}:
             await asyncio.sleep(0.05)
     await store.settle(good, State.SENT, telegram_id=1)
     assert await store.counts(0) == {"sent": 1, "failed": 1}

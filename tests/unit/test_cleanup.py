@@ -50,7 +50,9 @@ def test_cleaning_twice_changes_nothing_more(raw: str) -> None:
     assert clean(once, NAMES) == once
 
 
-@given(st.lists(st.sampled_from(["kur", "sakin", "İhracat", "ığdır", "THYAO'yu", "%5", "bence"]), min_size=1, max_size=12))
+@given(
+    st.lists(st.sampled_from(["kur", "sakin", "İhracat", "ığdır", "THYAO'yu", "%5", "bence"]), min_size=1, max_size=12)
+)
 def test_a_plain_sentence_is_left_as_it_is(words: list[str]) -> None:
     line = " ".join(words).capitalize() + " bugün"
     assert clean(line, NAMES) == line

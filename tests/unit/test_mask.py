@@ -47,7 +47,10 @@ def test_a_bot_keeps_its_name() -> None:
 
 def test_names_come_back_with_their_own_suffix() -> None:
     faces = Faces([line(7, "Ahmet"), line(9, "Ayla")], "Üye {n}")
-    assert faces.reveal("Üye 1'e katılıyorum, Üye 2'nin dediği de doğru.") == "Ahmet'e katılıyorum, Ayla'nın dediği de doğru."
+    assert (
+        faces.reveal("Üye 1'e katılıyorum, Üye 2'nin dediği de doğru.")
+        == "Ahmet'e katılıyorum, Ayla'nın dediği de doğru."
+    )
     assert faces.reveal("Üye 7 kim?") == "arkadaş kim?"
 
 

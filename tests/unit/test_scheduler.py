@@ -152,6 +152,8 @@ def test_lateness_counts_from_the_end_of_the_previous_turn() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return sum(s.value for m in metrics.registry.collect() for s in m.samples if s.name.endswith("lateness_seconds_sum"))
+        return sum(
+            s.value for m in metrics.registry.collect() for s in m.samples if s.name.endswith("lateness_seconds_sum")
+        )
 
     assert run_virtual(work) == pytest.approx(0.0, abs=1e-6)

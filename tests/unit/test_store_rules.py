@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piyasad.store import partitions
-from piyasad.store.embedded import SOCKET_PATH_MAX, default_data_dir, running_dsn, socket_dir_for
+from piyasad.store.embedded import SOCKET_PATH_MAX, running_dsn, socket_dir_for
 from piyasad.store.failure import is_down, is_row_fault, show_dsn, tell
 from piyasad.store.migrate import Migration, SchemaError, load, pending
 from piyasad.store.text import clean, clean_json
@@ -110,17 +110,6 @@ def test_a_changed_migration_and_a_newer_schema_are_errors() -> None:
 
 def test_shipped_migrations_are_numbered_without_gaps() -> None:
     assert [migration.version for migration in load()] == list(range(1, len(load()) + 1))
-
-
-def test_the_default_data_directory_follows_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert default_data_dir({"HOME": "/root"}) == Path("/var/lib/piyasad")
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert default_data_dir({"HOME": "/home/ali"}) == Path("/home/ali/.local/state/piyasad")
-    assert default_data_dir({"HOME": "/home/ali", "XDG_STATE_HOME": "/s"}) == Path("/s/piyasad")
-    assert default_data_dir({"HOME": "/home/ali", "XDG_STATE_HOME": "relative"}) == Path(
-        "/home/ali/.local/state/piyasad"
-    )
 
 
 @given(st.integers(min_value=1, max_value=300))
