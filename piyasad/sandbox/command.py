@@ -38,4 +38,4 @@ async def _serve(host: str, port: int, world: Path | None, state: Path | None, u
         sys.stdout.write(f"sandbox: {url}\n")
         sys.stdout.flush()
 
-    await serve(host=host, port=port, world=world, state=state, on_ready=on_ready, until=stop.wait())
+    await serve(host=host, port=port, world=world, state=state, on_ready=on_ready, until=stop)

@@ -274,9 +274,9 @@ async def serve(
     world: Path | None,
     state: Path | None,
     on_ready: Callable[[str], None],
-    until: Awaitable[object],
+    until: asyncio.Event,
 ) -> None:
-    """Run a sandbox until `until` is done.
+    """Run a sandbox until `until` is set.
 
     Args:
         world: a JSON file with bots, people and chats; None: an empty world, to be filled through the controls.
@@ -290,7 +290,7 @@ async def serve(
     described: dict[str, Any] = json.loads(world.read_text(encoding="utf-8")) if world is not None else {}
     async with Sandbox(host=host, port=port, world=described, state=state) as box:
         on_ready(box.url)
-        await until
+        await until.wait()
 
 
 @web.middleware

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -212,3 +213,12 @@ def test_the_sandbox_refuses_an_address_it_cannot_use(piyasad_command: Cli) -> N
     code, _, err = piyasad_command("sandbox", "--listen", "127.0.0.1:port")
     assert code == 2
     assert "--listen" in err or "127.0.0.1:port" in err
+
+
+def test_the_sandbox_on_a_taken_port_is_one_message() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "piyasad", "sandbox", "--listen", f"127.0.0.1:{taken.getsockname()[1]}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "in use" in done.stderr
