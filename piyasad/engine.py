@@ -30,14 +30,14 @@ from piyasad.config.secrets import bot_token, provider_keys
 from piyasad.configload import ConfigError, Problem, load
 from piyasad.crew import Crew
 from piyasad.metrics import Metrics
-from piyasad.model import DaemonRow
+from piyasad.model import DaemonRow, Usage
 from piyasad.ops import log as logs
 from piyasad.ops.http import HttpServer, Readiness
 from piyasad.ops.notify import Notifier
 from piyasad.stage import Stage
 from piyasad.store.base import StoreError
 from piyasad.store.cluster import ClusterError
-from piyasad.store.embedded import Embedded
+from piyasad.store.embedded import DataDirError, Embedded
 from piyasad.store.postgres import PostgresStore
 from piyasad.supervise import Supervisor
 
@@ -129,11 +129,15 @@ class Engine:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        # What can be wrong with the configuration is found before anything is opened.
+        door = self._gateway = gateway.build(
+            self.settings, self._env, self._clock, self._metrics, on_usage=self._used, share=1.0 / self._shard[1]
+        )
         http = HttpServer(self.settings, self._shard, self._metrics, self, self._env, exact=self._exact_listen)
         await http.start()
         failed = ""
         try:
-            starting = asyncio.create_task(self._start())
+            starting = asyncio.create_task(self._start(door))
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
@@ -143,6 +147,9 @@ class Engine:
             else:
                 starting.cancel()
                 await asyncio.wait({starting})
+        except DataDirError as error:
+            failed = str(error)
+            raise ConfigError([Problem(str(self._path), None, "store.data_dir", failed)]) from error
         except (StoreError, ClusterError) as error:
             failed = str(error)
             log.error("daemon.failed", reason=failed)
@@ -150,6 +157,10 @@ class Engine:
             await self._drain(failed)
             await http.stop()
         return 1 if failed else 0
+
+    def _used(self, usage: Usage) -> None:
+        if self._store is not None:
+            self._store.writer.add([usage])
 
     # --- what the HTTP pages ask
     def ready(self) -> Readiness:
@@ -174,7 +185,7 @@ class Engine:
         self._stop.set()
 
     # --- start
-    async def _start(self) -> None:
+    async def _start(self, door: gateway.Gateway) -> None:
         settings, metrics = self.settings, self._metrics
         self._protect()
         metrics.build_info.labels(__version__, ".".join(map(str, sys.version_info[:3]))).set(1)
@@ -187,25 +198,14 @@ class Engine:
         await leases.enter(alone=self._embedded is not None)
         chats = [chat.id for chat in settings.chats]
         await store.ensure_chats(chats)
-        share = 1.0 / self._shard[1]
-        self._gateway = gateway.build(
-            settings,
-            self._env,
-            self._clock,
-            metrics,
-            on_usage=lambda row: store.writer.add([row]),
-            share=share,
-        )
-        self._gateway.restore(await store.usage(self._clock.wall() - USAGE_SECONDS))
-        self._crew = Crew(
-            self._stage, store, self._gateway, leases, self._clock, metrics, self._supervisor, self._rng()
-        )
+        door.restore(await store.usage(self._clock.wall() - USAGE_SECONDS))
+        self._crew = Crew(self._stage, store, door, leases, self._clock, metrics, self._supervisor, self._rng())
         await self._crew.open()
         vital = self._supervisor.vital
         if self._embedded is not None:
             vital("database", self._embedded.ended())
         vital("leases", leases.run())
-        vital("tick", self._tick(self._crew, store, self._gateway))
+        vital("tick", self._tick(self._crew, store, door))
         vital("loop lag", self._watch_lag())
         self._crew.start(at_once=self.at_once)
         gc.collect()

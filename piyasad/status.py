@@ -6,15 +6,17 @@ It only reads, takes no lock of the daemon's, and never starts a database.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 
-from piyasad.config import Settings
+from piyasad.config import BotSettings, Settings
 from piyasad.config.base import format_range
+from piyasad.config.secrets import Missing, bot_token
 from piyasad.configload import load
 from piyasad.store.embedded import running_dsn
 
@@ -71,11 +73,24 @@ def bots_of(config: Path, data_dir: Path | None) -> list[dict[str, Any]]:
             "username": f"@{bot.username}",
             "chats": ", ".join(map(str, bot.chats)),
             "active_hours": ", ".join(map(format_range, bot.active_hours)) or "always",
-            "state": known.get(bot.name, {}).get("state", "unknown") if bot.enabled else "disabled",
-            "reason": known.get(bot.name, {}).get("state_reason", ""),
+            **_condition(settings, bot, known.get(bot.name, {})),
         }
         for bot in settings.bots
     ]
+
+
+def _condition(settings: Settings, bot: BotSettings, row: Mapping[str, Any]) -> dict[str, Any]:
+    """State and reason of a bot: what the configuration rules out, else what the database says."""
+    if not bot.enabled:
+        return {"state": "disabled", "reason": "enabled = false"}
+    if row:  # the daemon may see secrets that this command does not
+        return {"state": row["state"], "reason": row["state_reason"]}
+    token = bot_token(settings, bot, os.environ)
+    return (
+        {"state": "parked", "reason": token.reason}
+        if isinstance(token, Missing)
+        else {"state": "unknown", "reason": ""}
+    )
 
 
 def chats_of(config: Path, data_dir: Path | None) -> list[dict[str, Any]]:

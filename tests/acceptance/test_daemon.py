@@ -13,7 +13,7 @@ import asyncpg
 
 from piyasad.sandbox.server import Sandbox
 from piyasad.sandbox.telegram import Fault
-from tests.acceptance.daemons import CHAT, Daemon, bot_block, daemon, until, write_world
+from tests.acceptance.daemons import CHAT, Daemon, bot_block, daemon, free_port, until, write_world
 
 
 async def rows(dsn: str, sql: str, *args: Any) -> list[dict[str, Any]]:
@@ -244,3 +244,42 @@ async def test_an_occupied_port_starts_nothing(sandbox: Sandbox, home: Path) -> 
     assert b"--listen" in text
     assert b"Traceback" not in text
     assert not (home / "data" / "postgres").exists()
+
+
+async def ends_with_2(*args: str, env: dict[str, str] | None = None) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "piyasad", "run", "--listen", f"127.0.0.1:{free_port()}", *args),
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"SANDBOX_KEY": "sk-sandbox-0000000000"} | (env or {}),
+    )
+    async with asyncio.timeout(60):
+        _, text = await process.communicate()
+    assert process.returncode == 2, text.decode()
+    assert b"Traceback" not in text
+    return text.decode()
+
+
+async def test_a_route_without_any_key_starts_nothing(sandbox: Sandbox, home: Path) -> None:
+    config = write_world(sandbox, home, bots=1)
+    text = await ends_with_2("--config", str(config), "--data-dir", str(home / "data"), env={"SANDBOX_KEY": ""})
+    assert "gateway.route" in text
+    assert "SANDBOX_KEY" in text
+    assert not (home / "data" / "postgres").exists()
+
+
+async def test_a_second_daemon_on_the_same_private_database_is_refused(sandbox: Sandbox, home: Path) -> None:
+    config = write_world(sandbox, home, bots=1)
+    async with daemon(config) as first:
+        await first.ready()
+        text = await ends_with_2("--config", str(config), "--data-dir", str(home / "data"))
+        assert "store.data_dir" in text
+        assert str(first.process.pid) in text
+        assert (await first.get("/-/ready"))[0] == 200
+
+
+async def test_a_data_directory_that_is_a_file_is_refused(sandbox: Sandbox, home: Path) -> None:
+    config = write_world(sandbox, home, bots=1)
+    (home / "data").write_text("not a folder")
+    text = await ends_with_2("--config", str(config), "--data-dir", str(home / "data"))
+    assert "store.data_dir" in text
+    assert str(home / "data") in text

@@ -104,7 +104,7 @@ async def test_a_private_database_is_read_without_the_daemons_lock(folder: Path)
     finally:
         await server.stop()
     (bot, _) = await asyncio.to_thread(bots_of, file, None)
-    assert bot["state"] == "unknown"
+    assert bot["state"] == "parked"
 
 
 async def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
