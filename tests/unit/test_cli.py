@@ -192,8 +192,8 @@ def test_bots_and_chats_are_listed_without_a_daemon(piyasad_command: Cli, config
                 "username": "@ayse_bot",
                 "chats": "-1001234567890",
                 "active_hours": "09:00-12:00",
-                "state": "unknown",
-                "reason": "",
+                "state": "parked",
+                "reason": "$TOKEN_THAT_IS_NOT_SET is not set",
             }
         ]
     code, out, _ = piyasad_command("chats", "-c", config)
