@@ -22,8 +22,9 @@ from piyasad.sandbox.telegram import BotApi, Fault
 from piyasad.sandbox.world import STANDARD_REACTIONS, Group, Line, World
 
 PAGE = Path(__file__).parent / "page"
+SCRIPTS = ("app.js", "log.js", "compose.js")
+PAGE_PATHS = frozenset({"/", "/style.css", *(f"/{name}" for name in SCRIPTS)})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-LINES_SHOWN = 300
 
 CONTENT_SECURITY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
 
@@ -120,7 +121,7 @@ class Sandbox:
             [
                 web.get("/", _file("index.html", "text/html")),
                 web.get("/style.css", _file("style.css", "text/css")),
-                web.get("/app.js", _file("app.js", "text/javascript")),
+                *(web.get(f"/{name}", _file(name, "text/javascript")) for name in SCRIPTS),
                 web.get("/sandbox/world", self._get_world),
                 web.get("/sandbox/messages", self._get_messages),
                 web.get("/sandbox/stats", self._get_stats),
@@ -155,7 +156,13 @@ class Sandbox:
                 ],
                 "people": [{"id": who.id, "name": who.name} for who in world.people.values()],
                 "chats": [
-                    {"id": group.id, "title": group.title, "bots": list(group.members), "pinned": group.pinned}
+                    {
+                        "id": group.id,
+                        "title": group.title,
+                        "bots": list(group.members),
+                        "pinned": group.pinned,
+                        "pinned_text": group.lines[group.pinned].text if group.pinned in group.lines else None,
+                    }
                     for group in world.groups.values()
                 ],
                 "reactions": list(STANDARD_REACTIONS[:8]),
@@ -298,7 +305,7 @@ async def _guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """The page and the controls answer under a loopback name only, and take JSON only."""
-    if request.path.startswith("/sandbox/") or request.path in {"/", "/app.js", "/style.css"}:
+    if request.path.startswith("/sandbox/") or request.path in PAGE_PATHS:
         if (urlsplit(f"//{request.host}").hostname or "") not in LOOPBACK:
             raise web.HTTPForbidden(text="this server answers under a loopback name only")
         origin = request.headers.get("Origin")

@@ -223,12 +223,13 @@ class World:
             line.reactions.pop(user, None)
         else:
             line.reactions[user] = emoji
-        self._tell({"type": "reaction", "chat": group.id, "id": line.id, "user": user, "emoji": emoji})
+        name = self.user(user)["first_name"]
+        self._tell({"type": "reaction", "chat": group.id, "id": line.id, "user": user, "name": name, "emoji": emoji})
 
     def pin(self, group: Group, line: Line) -> None:
         """Pin a message."""
         group.pinned = line.id
-        self._tell({"type": "pin", "chat": group.id, "id": line.id})
+        self._tell({"type": "pin", "chat": group.id, "id": line.id, "text": line.text})
 
     def typing(self, bot: Bot, group: Group) -> None:
         """A chat action; it is shown and not kept."""

@@ -74,20 +74,20 @@ async def test_a_person_writes_mentions_and_replies(sandbox: Sandbox, page: Page
     line = bot_says(sandbox, 0, "Kur sakin.")
     await page.fill("#who", "Ayla")
     await page.locator(f"#m{line}").hover()
-    await page.locator(f"#m{line} .answer").click()
+    await page.locator(f"#m{line} .reply").click()
     await page.locator("#text").press_sequentially("@ali")
     await expect(page.locator("#names li")).to_have_count(1)
     await page.keyboard.press("Enter")
     await page.locator("#text").press_sequentially("sence?")
     await page.keyboard.press("Enter")
-    await expect(page.locator(".mine .text")).to_have_text("@ali_hoca_bot sence?")
+    await expect(page.locator(".mine .words")).to_have_text("@ali_hoca_bot sence?")
     said = [row for row in sandbox.messages(CHAT) if not row["bot"]]
     assert [(row["name"], row["text"], row["reply_to"]) for row in said] == [("Ayla", "@ali_hoca_bot sence?", line)]
 
 
 async def test_what_people_write_stays_text(sandbox: Sandbox, page: Page) -> None:
     sandbox.say(CHAT, "<b>Ayla</b>", "<img src=x onerror=\"document.title='kaçtı'\"> **selam**")
-    await expect(page.locator(".mine .text")).to_contain_text("<img src=x")
+    await expect(page.locator(".words")).to_contain_text("<img src=x")
     assert await page.locator(".text img, .name b").count() == 0
     assert "kaçtı" not in await page.title()
 
@@ -98,5 +98,5 @@ async def test_a_lost_connection_is_said_and_mended(sandbox: Sandbox, page: Page
     await expect(page.locator("#lost")).to_be_visible()
     bot_says(sandbox, 1, "Bu arada söylendi.")
     await expect(page.locator("#lost")).to_be_hidden(timeout=15_000)
-    await expect(page.locator(".text").last).to_have_text("Bu arada söylendi.")
+    await expect(page.locator(".words").last).to_have_text("Bu arada söylendi.")
     assert await page.locator(".row").count() == 1
