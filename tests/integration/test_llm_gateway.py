@@ -295,7 +295,7 @@ async def test_books_agree_exactly_with_what_the_server_counted(bench: Bench) ->
 
 
 async def test_faults_of_every_kind_lose_no_request_without_a_reason(bench: Bench) -> None:
-    gateway = bench.gateway({"rpm": 500}, {}, timeout_seconds=0.3)
+    gateway = bench.gateway({"rpm": 500}, {}, timeout_seconds=3.0)  # a busy machine is not a hang
     for kind, share in (
         ("500", 0.05),
         ("cut_before", 0.05),
@@ -305,7 +305,7 @@ async def test_faults_of_every_kind_lose_no_request_without_a_reason(bench: Benc
         ("truncated", 0.01),
     ):
         bench.llm.add_fault(Fault(kind, share=share))
-    results = await asyncio.gather(*(gateway.complete(within(5, bot=n)) for n in range(300)), return_exceptions=True)
+    results = await asyncio.gather(*(gateway.complete(within(40, bot=n)) for n in range(300)), return_exceptions=True)
     good = sum(1 for result in results if isinstance(result, Completion))
     assert good >= 290
     assert bench.count("ok") == good
