@@ -55,7 +55,7 @@ title = "Piyasa"
 DROP_IN = """
 [Service]
 # as short as can be told apart from a busy machine
-WatchdogSec=6
+WatchdogSec=10
 RestartSec=0.2
 """
 
@@ -243,7 +243,8 @@ def test_a_good_file_is_taken_without_a_restart(trial: Trial) -> None:
 
 def test_a_daemon_that_hangs_is_replaced_and_keeps_its_data(trial: Trial) -> None:
     before, state = trial.unit("good"), trial.unit("watchdog")
-    assert (state["ActiveState"], state["NRestarts"]) == ("active", "1")
+    assert state["ActiveState"] == "active"
+    assert int(state["NRestarts"]) >= 1
     assert state["MainPID"] != before["MainPID"]
     assert trial.messages("watchdog.json") >= trial.messages("talk.json")
 
