@@ -40,14 +40,17 @@ class Supervisor:
 
     def vital(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run a task that must not end before it is cancelled."""
+        self._refuse_a_second(name, work)
         self._start(name, self._vital(name, work))
 
     def restarting(self, name: str, work: Callable[[], Awaitable[None]], crashed: Callable[[], None]) -> None:
         """Run `work()` until it returns; when it raises, call `crashed`, wait and run it again."""
+        self._refuse_a_second(name, None)
         self._start(name, self._restarting(name, work, crashed))
 
     def beside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run a task once; a failure is logged and changes nothing else."""
+        self._refuse_a_second(name, work)
         self._start(name, self._beside(name, work))
 
     async def stop(self, names: Collection[str], grace: float) -> list[str]:
@@ -62,10 +65,13 @@ class Supervisor:
             await asyncio.wait(late, timeout=5.0)
         return [tasks[task] for task in late]
 
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _refuse_a_second(self, name: str, work: Coroutine[Any, Any, None] | None) -> None:
         if name in self._tasks:
-            work.close()
+            if work is not None:
+                work.close()
             raise ValueError(f"a task named {name} runs already")
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)
         self._tasks[name] = task
         task.add_done_callback(lambda done: self._ended(name, done))
