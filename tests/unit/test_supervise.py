@@ -86,6 +86,7 @@ def test_two_tasks_of_one_name_are_refused() -> None:
     async def work(clock: LoopClock) -> None:
         supervisor = Supervisor(clock)
         supervisor.beside("same", asyncio.sleep(1))
+        await asyncio.sleep(0.1)
         with pytest.raises(ValueError, match="same"):
             supervisor.beside("same", asyncio.sleep(1))
         await supervisor.stop(["same"], 0)
