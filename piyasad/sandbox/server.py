@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from piyasad.sandbox.llm import LlmServer
+from piyasad.sandbox.objects import STANDARD_REACTIONS, Group, Line, row
 from piyasad.sandbox.telegram import BotApi, Fault
-from piyasad.sandbox.world import STANDARD_REACTIONS, Group, Line, World
+from piyasad.sandbox.world import World
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("app.js", "log.js", "compose.js")
@@ -109,7 +110,7 @@ class Sandbox:
     def messages(self, chat: int | None = None) -> list[dict[str, Any]]:
         """Everything delivered, in order, as the control API gives it."""
         groups: Iterable[Group] = self.world.groups.values() if chat is None else [self.world.groups[chat]]
-        rows = [self.world.row(line) for group in groups for line in group.lines.values()]
+        rows = [row(line) for group in groups for line in group.lines.values()]
         return sorted(rows, key=lambda row: (row["at"], row["id"]))
 
     # --- HTTP
@@ -222,21 +223,21 @@ class Sandbox:
             raise web.HTTPBadRequest(text="name and text (at most 4,096 characters) are needed")
         reply_to = int(body["reply_to"]) if body.get("reply_to") else None
         line = self.world.say(group, self.world.person(name), text, reply_to)
-        return web.json_response(self.world.row(line))
+        return web.json_response(row(line))
 
     async def _post_edit(self, request: web.Request) -> web.Response:
         body = await _body(request)
         group = self._group(body)
         line = self._line(group, body)
         self.world.edit(group, line, str(body["text"]))
-        return web.json_response(self.world.row(line))
+        return web.json_response(row(line))
 
     async def _post_react(self, request: web.Request) -> web.Response:
         body = await _body(request)
         group = self._group(body)
         line = self._line(group, body)
         self.world.react(group, line, self.world.person(str(body["name"])).id, body.get("emoji"))
-        return web.json_response(self.world.row(line))
+        return web.json_response(row(line))
 
     async def _post_members(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -1,130 +1,62 @@
-"""The sandbox's world: bots, groups, people, what was said, and who gets to see it. No HTTP here.
+"""The sandbox's world: bots, groups, people, what was said, and the updates that wait for each bot. No HTTP here.
 
-Visibility follows the Bot API documentation (Privacy mode, Bot-to-bot communication): a bot never sees its own
-messages; another bot's only with bot-to-bot mode on and privacy off or admin rights; a person's always when privacy is
-off or it is an admin, else only commands, mentions and replies to it. Every event can be kept in a JSON-lines file and
-is replayed from it, so that message ids go on after a restart.
+`methods.py` acts in it for bots, `control.py` for people and tests; `visibility.py` says who sees what. Each event goes
+to the listeners (the page) and, with a state file, to the record, so that message ids go on after a restart.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-STANDARD_REACTIONS = (
-    "👍", "👎", "❤", "🔥", "🥰", "👏", "😁", "🤔", "🤯", "😱", "🤬", "😢", "🎉", "🤩", "🤮", "💩", "🙏", "👌", "🕊", "🤡", "🥱",
-    "🥴", "😍", "🐳", "❤‍🔥", "🌚", "🌭", "💯", "🤣", "⚡", "🍌", "🏆", "💔", "🤨", "😐", "🍓", "🍾", "💋", "🖕", "😈", "😴", "😭",
-    "🤓", "👻", "👨‍💻", "👀", "🎃", "🙈", "😇", "😨", "🤝", "✍", "🤗", "🫡", "🎅", "🎄", "☃", "💅", "🤪", "🗿", "🆒", "💘", "🙉",
-    "🦄", "😘", "💊", "🙊", "😎", "👾", "🤷‍♂", "🤷", "🤷‍♀", "😡",
-)  # fmt: skip
-"""ReactionTypeEmoji, Bot API documentation."""
+from piyasad.sandbox.objects import OWNER, STATUSES, Bot, Group, Line, Person, member, message, row
+from piyasad.sandbox.record import Record
+from piyasad.sandbox.visibility import Said, readers
 
-_MENTION = re.compile(r"@([A-Za-z][A-Za-z0-9_]{3,31})")
-_KEPT_UPDATES = 10_000
-
-
-@dataclass(slots=True)
-class Bot:
-    """A bot account as its owner set it up."""
-
-    id: int
-    token: str
-    name: str
-    username: str
-    privacy: bool = True
-    bot_to_bot: bool = False
-    colour: str = ""
-    description: str = ""
-    short_description: str = ""
-    updates: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_KEPT_UPDATES))
-    next_update: int = 1
-    allowed: tuple[str, ...] = ()
-    waiter: asyncio.Future[bool] | None = None
-
-    def user(self) -> dict[str, Any]:
-        """The User object."""
-        return {"id": self.id, "is_bot": True, "first_name": self.name, "username": self.username}
-
-
-@dataclass(slots=True)
-class Person:
-    """A member who is no bot."""
-
-    id: int
-    name: str
-
-    def user(self) -> dict[str, Any]:
-        """The User object."""
-        return {"id": self.id, "is_bot": False, "first_name": self.name}
-
-
-@dataclass(slots=True)
-class Line:
-    """One message of a group."""
-
-    id: int
-    chat: int
-    user: int
-    text: str
-    date: int
-    at: float
-    reply_to: int | None = None
-    thread: int | None = None
-    edited: bool = False
-    reactions: dict[int, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Group:
-    """A group. `reactions` None allows all standard ones. `members` maps bots to member, administrator or kicked."""
-
-    id: int
-    title: str
-    members: dict[int, str] = field(default_factory=dict)
-    reactions: tuple[str, ...] | None = None
-    lines: dict[int, Line] = field(default_factory=dict)
-    next_id: int = 1
-    pinned: int | None = None
-    moved_to: int | None = None
-
-    def chat(self) -> dict[str, Any]:
-        """The Chat object."""
-        kind = "supergroup" if self.id <= -(10**12) else "group"
-        return {"id": self.id, "title": self.title, "type": kind}
+_LISTENER_BEHIND = 1000
 
 
 class World:
-    """All of it. One event loop; `listeners` get every event as it happens (the page)."""
+    """All of it. One event loop; `listeners` get every event as it happens, and {"type": "end"} when they are to go."""
 
-    def __init__(self, state: Path | None = None) -> None:
+    def __init__(self, state: Path | None = None, *, now: Callable[[], float] = time.time) -> None:
         self.bots: dict[int, Bot] = {}
         self.tokens: dict[str, Bot] = {}
         self.groups: dict[int, Group] = {}
         self.people: dict[int, Person] = {}
+        self.private: dict[tuple[int, int], Group] = {}
         self.header = ""
         self.revoked: dict[str, None] = {}
         self.listeners: list[asyncio.Queue[dict[str, Any]]] = []
-        self._state = state
-        self._file: IO[str] | None = None
+        self.bots_hear_either = False
+        self.record = Record(state)
+        self._bots_hear = False
+        self._now = now
 
     # --- making it
     def load(self, world: Mapping[str, Any]) -> None:
-        """Add what a world file describes, then replay the state file."""
-        self.header = str(world.get("header", ""))
-        for bot in world.get("bots", ()):
-            self.add_bot(**bot)
-        for person in world.get("people", ()):
-            self.person(str(person["name"]), int(person["id"]))
-        for chat in world.get("chats", ()):
-            self.add_group(**chat)
-        self.replay()
+        """Add what a world file describes, then what the state file kept, and go on writing to that.
+
+        Raises:
+            OSError: the state file cannot be used.
+            ValueError: the world is not described as it should be.
+        """
+        try:
+            self.header = str(world.get("header", ""))
+            for bot in world.get("bots", ()):
+                self.add_bot(**bot)
+            for person in world.get("people", ()):
+                self.person(str(person["name"]), int(person["id"]))
+            for chat in world.get("chats", ()):
+                self.add_group(**chat)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"not the description of a world: {error}") from error
+        for event in self.record.rows():
+            self._again(event)
+        self.record.start()
 
     def add_bot(
         self,
@@ -137,10 +69,17 @@ class World:
         bot_to_bot: bool = False,
         colour: str = "",
     ) -> Bot:
-        """A new bot, or the same one set up anew."""
-        bot = Bot(id, token, name, username, privacy, bot_to_bot, colour)
-        self.bots[id] = bot
+        """A new bot, or one that is there set up anew."""
+        bot = self.bots.get(id)
+        if bot is None:
+            bot = self.bots[id] = Bot(id, token, name, username, next_update=int(self._now()))
+        self.tokens.pop(bot.token, None)
         self.tokens[token] = bot
+        bot.token, bot.name, bot.username, bot.colour = token, name, username, colour
+        bot.privacy, bot.bot_to_bot = privacy, bot_to_bot
+        self._bots_hear = any(each.bot_to_bot for each in self.bots.values()) if self._bots_hear else bot_to_bot
+        keys = {"privacy": privacy, "bot_to_bot": bot_to_bot, "colour": colour}
+        self.record.keep({"type": "bot", "id": id, "token": token, "name": name, "username": username, **keys})
         return bot
 
     def add_group(
@@ -151,71 +90,72 @@ class World:
         bots: Iterable[int] = (),
         admins: Iterable[int] = (),
         reactions: Iterable[str] | None = None,
+        threads: Iterable[int] = (),
     ) -> Group:
-        """A new group with its bots."""
-        group = Group(id, title, reactions=None if reactions is None else tuple(reactions))
-        self.groups[id] = group
-        for bot in bots:
-            group.members[bot] = "member"
-        for bot in admins:
-            group.members[bot] = "administrator"
+        """A new group with its bots, or one that is there with its members and rules anew; what was said stays."""
+        group = self.groups.setdefault(id, Group(id, title))
+        group.title = title
+        group.reactions = None if reactions is None else tuple(reactions)
+        group.threads = frozenset(threads)
+        group.members = dict.fromkeys(bots, "member") | dict.fromkeys(admins, "administrator")
+        inside = [bot for bot, status in group.members.items() if status == "member"]
+        rulers = [bot for bot, status in group.members.items() if status == "administrator"]
+        allowed = None if group.reactions is None else list(group.reactions)
+        keys = {"bots": inside, "admins": rulers, "reactions": allowed, "threads": sorted(group.threads)}
+        self.record.keep({"type": "chat", "id": id, "title": title, **keys})
         return group
 
     def person(self, name: str, id: int | None = None) -> Person:
         """The member of that name; a new one if there is none."""
+        if id is not None and id in self.people:
+            if self.people[id].name != name:
+                self.people[id].name = name
+                self.record.keep({"type": "person", "id": id, "name": name})
+            return self.people[id]
         for known in self.people.values():
-            if known.name == name and id in {None, known.id}:
+            if known.name == name and id is None:
                 return known
-        made = Person(id if id is not None else 500 + len(self.people) + 1, name)
-        self.people[made.id] = made
+        if id is None:
+            id = max(self.people, default=500) + 1
+        made = self.people[id] = Person(id, name)
+        self.record.keep({"type": "person", "id": id, "name": name})
         return made
 
     # --- what happens in it
     def send(self, bot: Bot, group: Group, text: str, reply_to: int | None, thread: int | None) -> Line:
         """A bot says something; those who may see it get an update."""
-        line = self._line(group, bot.id, text, reply_to, thread)
-        if any(self.bots[other].bot_to_bot for other in group.members if other in self.bots and other != bot.id):
-            update = {"message": self.message(line)}
-            for other_id, status in group.members.items():
-                other = self.bots.get(other_id)
-                if other is not None and other is not bot and other.bot_to_bot and _hears_all(other, status):
-                    self.push(other, update)
+        line = self._line(group, bot, text, reply_to, thread)
+        group.last_bot = bot.id
+        self._deliver(group, line, "message")
         return line
 
-    def say(self, group: Group, person: Person, text: str, reply_to: int | None = None) -> Line:
-        """A person says something."""
-        line = self._line(group, person.id, text, reply_to, None)
-        answered = group.lines.get(reply_to) if reply_to is not None else None
-        named = {name.lower() for name in _MENTION.findall(text)}
-        update = {"message": self.message(line)}
-        for bot_id, status in group.members.items():
-            bot = self.bots.get(bot_id)
-            if bot is None or status == "kicked":
-                continue
-            spoken_to = bot.username.lower() in named or (answered is not None and answered.user == bot_id)
-            if _hears_all(bot, status) or spoken_to or text.startswith("/"):
-                self.push(bot, update)
+    def say(
+        self, group: Group, person: Person, text: str, reply_to: int | None = None, thread: int | None = None
+    ) -> Line:
+        """A person says something in a group."""
+        line = self._line(group, person, text, reply_to, thread)
+        self._deliver(group, line, "message")
         return line
 
-    def whisper(self, bot: Bot, person: Person, text: str) -> None:
-        """A person writes to a bot in private."""
-        message = {
-            "message_id": bot.next_update,
-            "from": person.user(),
-            "chat": {"id": person.id, "type": "private", "first_name": person.name},
-            "date": int(time.time()),
-            "text": text,
-        }
-        self.push(bot, {"message": message})
+    def whisper(self, bot: Bot, person: Person, text: str) -> Line:
+        """A person writes to a bot in private, which also allows the bot to answer."""
+        line = self._line(self.dialogue(bot, person), person, text, None, None)
+        self.push(bot, {"message": message(line)})
+        return line
+
+    def dialogue(self, bot: Bot, person: Person) -> Group:
+        """The private chat of the two; it is there from now on."""
+        return self.private.setdefault(
+            (bot.id, person.id), Group(person.id, person.name, {bot.id: "member"}, person=person)
+        )
 
     def edit(self, group: Group, line: Line, text: str) -> None:
         """A person changes a message."""
+        if text == line.text:
+            return
         line.text, line.edited = text, True
         self._tell({"type": "edit", "chat": group.id, "id": line.id, "text": text})
-        update = {"edited_message": self.message(line) | {"edit_date": int(time.time())}}
-        for bot_id, status in group.members.items():
-            if bot_id in self.bots and _hears_all(self.bots[bot_id], status):
-                self.push(self.bots[bot_id], update)
+        self._deliver(group, line, "edited_message")
 
     def react(self, group: Group, line: Line, user: int, emoji: str | None) -> None:
         """Set or take back a reaction."""
@@ -226,14 +166,27 @@ class World:
         name = self.user(user)["first_name"]
         self._tell({"type": "reaction", "chat": group.id, "id": line.id, "user": user, "name": name, "emoji": emoji})
 
-    def pin(self, group: Group, line: Line) -> None:
-        """Pin a message."""
+    def pin(self, group: Group, line: Line, by: int | None = None) -> None:
+        """Pin a message; the service message about it has an id of its own, and all bots see it."""
         group.pinned = line.id
         self._tell({"type": "pin", "chat": group.id, "id": line.id, "text": line.text})
+        author = OWNER if by is None else self.user(by)
+        self._serve(group, author, {"pinned_message": message(line, nested=False)})
+
+    def migrate(self, group: Group, new_id: int) -> Group:
+        """The owner makes a basic group a supergroup: same members, another id, no messages."""
+        made = self.add_group(new_id, group.title, reactions=group.reactions)
+        made.members = dict(group.members)
+        group.moved_to = new_id
+        self._tell({"type": "moved", "chat": group.id, "to": new_id, "members": made.members})
+        self._serve(group, OWNER, {"migrate_to_chat_id": new_id})
+        self._serve(made, OWNER, {"migrate_from_chat_id": group.id})
+        return made
 
     def typing(self, bot: Bot, group: Group) -> None:
         """A chat action; it is shown and not kept."""
-        self._show({"type": "typing", "chat": group.id, "user": bot.id})
+        if group.person is None:
+            self._show({"type": "typing", "chat": group.id, "user": bot.id})
 
     def rename(self, bot: Bot, **what: str) -> None:
         """Change a bot's name or descriptions."""
@@ -244,19 +197,25 @@ class World:
     def membership(self, group: Group, bot: Bot, status: str) -> None:
         """Add, promote, remove or kick a bot; it gets a my_chat_member update."""
         old = group.members.get(bot.id, "left")
-        if status == "left":
-            group.members.pop(bot.id, None)
-        else:
-            group.members[bot.id] = status
-        owner = {"id": 1, "is_bot": False, "first_name": "Owner"}
+        self.set_member(group, bot.id, status)
+        self._tell({"type": "member", "chat": group.id, "user": bot.id, "status": status})
         change = {
             "chat": group.chat(),
-            "from": owner,
-            "date": int(time.time()),
+            "from": OWNER,
+            "date": int(self._now()),
             "old_chat_member": member(bot, old),
             "new_chat_member": member(bot, status),
         }
         self.push(bot, {"my_chat_member": change})
+
+    def set_member(self, group: Group, bot_id: int, status: str) -> None:
+        """Note a bot's standing in a group; nobody is told."""
+        if status not in STATUSES:
+            raise ValueError(f"no such status: {status}; there are {', '.join(sorted(STATUSES))}")
+        if status == "left":
+            group.members.pop(bot_id, None)
+        else:
+            group.members[bot_id] = status
 
     def push(self, bot: Bot, update: Mapping[str, Any]) -> None:
         """Queue an update for a bot, if its allowed_updates have that kind, and wake its poll."""
@@ -273,125 +232,112 @@ class World:
         known = self.bots.get(user_id) or self.people.get(user_id)
         return known.user() if known is not None else {"id": user_id, "is_bot": False, "first_name": "?"}
 
-    def message(self, line: Line, *, nested: bool = True) -> dict[str, Any]:
-        """The Message object."""
-        group = self.groups[line.chat]
-        made: dict[str, Any] = {
-            "message_id": line.id,
-            "from": self.user(line.user),
-            "chat": group.chat(),
-            "date": line.date,
-            "text": line.text,
-        }
-        if line.thread is not None:
-            made |= {"message_thread_id": line.thread, "is_topic_message": True}
-        if nested and line.reply_to is not None and line.reply_to in group.lines:
-            made["reply_to_message"] = self.message(group.lines[line.reply_to], nested=False)
-        return made
-
-    def row(self, line: Line) -> dict[str, Any]:
-        """A message as the page and the tests read it."""
-        user = self.user(line.user)
-        return {
-            "type": "message",
-            "id": line.id,
-            "chat": line.chat,
-            "user": line.user,
-            "name": user["first_name"],
-            "username": user.get("username", ""),
-            "bot": user["is_bot"],
-            "text": line.text,
-            "date": line.date,
-            "at": line.at,
-            "reply_to": line.reply_to,
-            "edited": line.edited,
-            "reactions": {str(who): emoji for who, emoji in line.reactions.items()},
-        }
-
-    # --- keeping it
-    def replay(self) -> None:
-        """Read the state file, then go on writing to it."""
-        if self._state is None:
-            return
-        if self._state.exists():
-            with self._state.open(encoding="utf-8", errors="replace") as rows:
-                for row in rows:
-                    try:
-                        event = json.loads(row)
-                    except ValueError:  # the last line of a killed process
-                        continue
-                    self._again(event)
-        self._file = self._state.open("a", encoding="utf-8", buffering=1)
-
     def close(self) -> None:
-        """Close the state file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let go of the state file."""
+        self.record.close()
 
-    def _again(self, event: Mapping[str, Any]) -> None:
-        kind = event.get("type")
-        if kind == "profile" and (bot := self.bots.get(event["user"])) is not None:
-            for key in ("name", "description", "short_description"):
-                if key in event:
-                    setattr(bot, key, event[key])
-            return
-        group = self.groups.get(event.get("chat", 0))
-        if group is None:
-            return
-        if kind == "message":
-            if not event["bot"]:
-                self.person(event["name"], event["user"])
-            line = Line(
-                event["id"], group.id, event["user"], event["text"], event["date"], event["at"], event["reply_to"]
-            )
-            group.lines[line.id] = line
-            group.next_id = max(group.next_id, line.id + 1)
-        elif kind == "pin":
-            group.pinned = event["id"]
-        elif (found := group.lines.get(event.get("id", 0))) is None:
-            return
-        elif kind == "edit":
-            found.text, found.edited = event["text"], True
-        elif kind == "reaction":
-            if event["emoji"] is None:
-                found.reactions.pop(event["user"], None)
+    # --- inside
+    def _line(self, home: Group, author: Bot | Person, text: str, reply_to: int | None, thread: int | None) -> Line:
+        line = Line(home.next_id, home, author, text, self._now(), reply_to, thread)
+        home.next_id += 1
+        home.lines[line.id] = line
+        if self.record.open or self.listeners:
+            made = row(line)
+            if home.person is not None:
+                self.record.keep(made | {"with": next(iter(home.members))})
             else:
-                found.reactions[event["user"]] = event["emoji"]
-
-    def _line(self, group: Group, user: int, text: str, reply_to: int | None, thread: int | None) -> Line:
-        now = time.time()
-        line = Line(group.next_id, group.id, user, text, int(now), now, reply_to, thread)
-        group.next_id += 1
-        group.lines[line.id] = line
-        self._tell(self.row(line))
+                self._tell(made)
         return line
 
+    def _deliver(self, group: Group, line: Line, kind: str) -> None:
+        """Put a message, new or edited, into the queues of those who may see it."""
+        by_bot = isinstance(line.author, Bot)
+        if by_bot and not self._bots_hear:
+            return
+        answered = group.lines.get(line.reply_to) if line.reply_to is not None else None
+        last_bot = group.last_bot if not by_bot else None
+        said = Said(line.user, by_bot, line.text, answered.user if answered is not None else None, last_bot)
+        seen = readers(said, group.members, self.bots, either=self.bots_hear_either)
+        if not seen:
+            return
+        update = {kind: message(line)}
+        if kind == "edited_message":
+            update[kind]["edit_date"] = int(self._now())
+        for bot_id in seen:
+            self.push(self.bots[bot_id], update)
+
+    def _serve(self, group: Group, author: Mapping[str, Any], what: Mapping[str, Any]) -> None:
+        """A service message: all bots of the group get it, whatever their privacy mode, also the one that caused it."""
+        made = {"message_id": group.next_id, "from": author, "chat": group.chat(), "date": int(self._now()), **what}
+        group.next_id += 1
+        for bot_id, status in group.members.items():
+            if bot_id in self.bots and status != "kicked":
+                self.push(self.bots[bot_id], {"message": made})
+
     def _tell(self, event: dict[str, Any]) -> None:
-        if self._file is not None:
-            self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
+        self.record.keep(event)
         self._show(event)
 
     def _show(self, event: dict[str, Any]) -> None:
         for queue in self.listeners:
-            if queue.qsize() < 1000:  # a page that does not read is left behind; it reloads when it comes back
+            if queue.qsize() < _LISTENER_BEHIND:
                 queue.put_nowait(event)
+            elif queue.qsize() == _LISTENER_BEHIND:  # a page that does not read is sent away; it comes back and reloads
+                queue.put_nowait({"type": "end"})
 
+    # --- after a restart
+    def _again(self, event: Mapping[str, Any]) -> None:
+        """Let an event of the record happen again; one that makes no sense in this world is passed over."""
+        try:
+            self._happen(event)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return
 
-def _hears_all(bot: Bot, status: str) -> bool:
-    return status != "kicked" and (not bot.privacy or status == "administrator")
+    def _happen(self, event: Mapping[str, Any]) -> None:
+        match event["type"]:
+            case "bot":
+                self.add_bot(**{key: value for key, value in event.items() if key != "type"})
+            case "chat":
+                self.add_group(**{key: value for key, value in event.items() if key != "type"})
+            case "person":
+                self.person(str(event["name"]), int(event["id"]))
+            case "profile":
+                for key in ("name", "description", "short_description"):
+                    if key in event:
+                        setattr(self.bots[event["user"]], key, str(event[key]))
+            case "private":
+                person = self.person(event["name"], event["user"]) if not event["bot"] else self.people[event["chat"]]
+                self._put_back(self.dialogue(self.bots[event["with"]], person), event)
+            case _:
+                self._happen_in(self.groups[event["chat"]], event)
 
+    def _happen_in(self, group: Group, event: Mapping[str, Any]) -> None:
+        match event["type"]:
+            case "message":
+                self._put_back(group, event)
+            case "member":
+                self.set_member(group, int(event["user"]), event["status"])
+            case "moved":
+                group.moved_to = int(event["to"])
+                self.groups[group.moved_to].members = {int(who): what for who, what in event["members"].items()}
+            case "pin":
+                group.pinned = event["id"]
+                group.next_id += 1
+            case "edit":
+                line = group.lines[event["id"]]
+                line.text, line.edited = event["text"], True
+            case "reaction":
+                reactions = group.lines[event["id"]].reactions
+                if event["emoji"] is None:
+                    reactions.pop(event["user"], None)
+                else:
+                    reactions[event["user"]] = event["emoji"]
 
-def member(bot: Bot, status: str) -> dict[str, Any]:
-    """The ChatMember object; an administrator's has the rights that the type demands."""
-    made: dict[str, Any] = {"user": bot.user(), "status": status}
-    if status == "administrator":
-        rights = (
-            "can_be_edited is_anonymous can_manage_chat can_delete_messages can_manage_video_chats can_restrict_members "
-            "can_promote_members can_change_info can_invite_users can_post_stories can_edit_stories can_delete_stories "
-            "can_send_welcome_messages"
-        ).split()
-        made |= dict.fromkeys(rights, False) | {"can_manage_chat": True, "can_pin_messages": True}
-    elif status == "kicked":
-        made["until_date"] = 0
-    return made
+    def _put_back(self, home: Group, event: Mapping[str, Any]) -> None:
+        author: Bot | Person | None = self.bots.get(event["user"]) if event["bot"] else None
+        author = author or self.person(str(event["name"]), int(event["user"]))
+        line = Line(event["id"], home, author, event["text"], event["at"], event["reply_to"], event.get("thread"))
+        home.lines[line.id] = line
+        home.next_id = max(home.next_id, line.id + 1)
+        if event["bot"]:
+            home.last_bot = author.id
