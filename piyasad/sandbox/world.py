@@ -47,16 +47,40 @@ class World:
         try:
             self.header = str(world.get("header", ""))
             for bot in world.get("bots", ()):
-                self.add_bot(**bot)
+                self.bot_from(bot)
             for person in world.get("people", ()):
                 self.person(str(person["name"]), int(person["id"]))
             for chat in world.get("chats", ()):
-                self.add_group(**chat)
+                self.group_from(chat)
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"not the description of a world: {error}") from error
+            raise ValueError(f"not the description of a world: {error!r}") from error
         for event in self.record.rows():
             self._again(event)
         self.record.start()
+
+    def bot_from(self, described: Mapping[str, Any]) -> Bot:
+        """A bot as a world file and the controls describe it: `add_bot`'s arguments by name.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not described as it should be.
+        """
+        for key, kind in (("id", int), ("token", str), ("name", str), ("username", str)):
+            if not isinstance(described[key], kind) or not described[key]:
+                raise ValueError(f"a bot's {key} is {described[key]!r}")
+        return self.add_bot(**described)
+
+    def group_from(self, described: Mapping[str, Any]) -> Group:
+        """A group as a world file and the controls describe it: `add_group`'s arguments by name.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not described as it should be.
+        """
+        if not isinstance(described["id"], int) or described["id"] >= 0 or not isinstance(described["title"], str):
+            raise ValueError(f"a chat has a negative id and a title: {described['id']!r}")
+        for bot in (*described.get("bots", ()), *described.get("admins", ())):
+            if bot not in self.bots:
+                raise ValueError(f"chat {described['id']} has a bot that is not there: {bot!r}")
+        return self.add_group(**described)
 
     def add_bot(
         self,
@@ -227,6 +251,25 @@ class World:
             bot.waiter.set_result(True)
 
     # --- showing it
+    def rows(self, chat: int | None = None) -> list[dict[str, Any]]:
+        """What was said in all groups, or in one chat (a person's id: all private ones with that person), in order.
+
+        Raises:
+            KeyError: no such chat.
+        """
+        if chat is None:
+            homes = list(self.groups.values())
+        elif chat in self.people:
+            homes = [home for (_, person), home in self.private.items() if person == chat]
+        else:
+            homes = [self.groups[chat]]
+        found = [row(line) for home in homes for line in home.lines.values()]
+        return sorted(found, key=lambda each: (each["at"], each["id"]))
+
+    def changed(self) -> None:
+        """Tell the listeners that there are other bots or chats now."""
+        self._show({"type": "world"})
+
     def user(self, user_id: int) -> dict[str, Any]:
         """The User object of anybody."""
         known = self.bots.get(user_id) or self.people.get(user_id)
@@ -270,6 +313,7 @@ class World:
         """A service message: all bots of the group get it, whatever their privacy mode, also the one that caused it."""
         made = {"message_id": group.next_id, "from": author, "chat": group.chat(), "date": int(self._now()), **what}
         group.next_id += 1
+        self.record.keep({"type": "service", "chat": group.id, "id": made["message_id"]})
         for bot_id, status in group.members.items():
             if bot_id in self.bots and status != "kicked":
                 self.push(self.bots[bot_id], {"message": made})
@@ -322,7 +366,8 @@ class World:
                 self.groups[group.moved_to].members = {int(who): what for who, what in event["members"].items()}
             case "pin":
                 group.pinned = event["id"]
-                group.next_id += 1
+            case "service":
+                group.next_id = max(group.next_id, event["id"] + 1)
             case "edit":
                 line = group.lines[event["id"]]
                 line.text, line.edited = event["text"], True

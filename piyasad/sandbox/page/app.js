@@ -142,6 +142,14 @@ const events = {
   },
 };
 
+// Other bots, chats or members: read them anew, once for many changes.
+let rereading = 0;
+function reread() {
+  clearTimeout(rereading);
+  rereading = setTimeout(() => load().catch(() => ($("lost").hidden = false)), 200);
+}
+Object.assign(events, { world: reread, member: reread, moved: reread });
+
 function take(event) {
   if (early) return early.push(event);
   if (Object.hasOwn(events, event.type)) events[event.type](event);
