@@ -39,6 +39,9 @@ OPEN_SECONDS = 600.0
 ANYBODY = 0
 """The slot of a question to nobody."""
 
+UNCLAIMED_SECONDS, UNCLAIMED_STEP_SECONDS = 1.5, 0.5
+"""How long a shard waits for another to claim a question to nobody, and how much longer each further shard."""
+
 COMMANDS = frozenset({"/gizlilik", "/privacy"})
 
 
@@ -181,7 +184,12 @@ class Hearing:
             user, telegram_id = message.user_id, message.telegram_id
             if bot_id is None or user is None or telegram_id is None:
                 continue
-            if not self._is_ours(bot_id) or not self._may_answer(chat, bot_id, now):
+            if not self._is_ours(bot_id) and slot == ANYBODY and self._stage.shard[1] > 1:
+                # Rooms differ a little from shard to shard, and each may think another's bot suits best: whoever
+                # finds the question still unclaimed after a moment claims it for a bot of its own.
+                await asyncio.sleep(UNCLAIMED_SECONDS + self._stage.shard[0] * UNCLAIMED_STEP_SECONDS)
+                bot_id = self._best(chat, message, ours=True)
+            if bot_id is None or not self._is_ours(bot_id) or not self._may_answer(chat, bot_id, now):
                 continue
             grant = self._stage.budget.ask(user, now)
             if grant is Grant.SILENCE:
@@ -216,14 +224,16 @@ class Hearing:
                 wanted[ANYBODY] = message
         return wanted
 
-    def _best(self, chat: ChatState, message: Message) -> int | None:
-        """The bot for a question to nobody; a sleeping one only where nobody is awake."""
+    def _best(self, chat: ChatState, message: Message, *, ours: bool = False) -> int | None:
+        """The bot for a question to nobody; a sleeping one only where nobody is awake. `ours`: among our own."""
         view = chat.room.view()
         line = self._line(chat, view, message)
         now = self._clock.wall()
         candidates: Mapping[int, Persona] = self._stage.awake(chat, now)
         if not candidates and chat.conversation.answer_always:
             candidates = {bot_id: who for bot_id, who in chat.roster.items() if not self._stage.bots[bot_id].parked}
+        if ours:
+            candidates = {bot_id: who for bot_id, who in candidates.items() if self._is_ours(bot_id)}
         if line is None or not candidates:
             return None
         busy = [bot_id for bot_id in candidates if self._stage.bots[bot_id].answering]

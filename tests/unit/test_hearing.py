@@ -245,3 +245,16 @@ def test_a_parked_bot_is_not_called() -> None:
         await here.rest()
 
     assert scene(work).woken == []
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_question_that_no_shard_claims_is_claimed_by_another(*, claimed: bool) -> None:
+    async def work(here: Scene) -> None:
+        here.stage.shard = (2, 2)
+        here.stage.bots[ALI].held = False  # the best bot is another shard's, which may see the room differently
+        number = await here.say("sizce enflasyon düşer mi?")
+        if claimed:
+            here.rows.stimuli[CHAT, number, 0] = f"taken {ALI}"
+        await here.rest(RUN_SECONDS + 5)
+
+    assert [bot for bot, _ in scene(work).woken] == ([] if claimed else [AYSE])
