@@ -217,7 +217,7 @@ async def test_two_hundred_at_once_never_exceed_a_limit(limit: dict[str, int]) -
     async with a_bench(config) as bench:
         gateway = bench.gateway(limit, pace_daily_quota=False)
         results = await asyncio.gather(
-            *(gateway.complete(within(15, bot=n % 20)) for n in range(200)), return_exceptions=True
+            *(gateway.complete(within(5, bot=n % 20)) for n in range(200)), return_exceptions=True
         )
         total = bench.llm.usage()["total"]
         assert total["violations"] == total["throttled"] == 0
