@@ -43,7 +43,7 @@ class Sandbox:
         llm: LlmServer | None = None,
     ) -> None:
         self.world = World(state)
-        self.world.load(world or {})
+        self.world.load({} if world is None else world)
         self.api = BotApi(self.world)
         self.llm = llm or LlmServer()
         self._host = host

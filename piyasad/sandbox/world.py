@@ -96,7 +96,8 @@ class World:
         """A new bot, or one that is there set up anew."""
         bot = self.bots.get(id)
         if bot is None:
-            bot = self.bots[id] = Bot(id, token, name, username, next_update=int(self._now()))
+            # From the clock's milliseconds on: a sandbox restarted at once goes on above the ids it gave before.
+            bot = self.bots[id] = Bot(id, token, name, username, next_update=int(self._now() * 1000))
         self.tokens.pop(bot.token, None)
         self.tokens[token] = bot
         bot.token, bot.name, bot.username, bot.colour = token, name, username, colour
