@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 import structlog
 
 from piyasad import disclosure, shards
-from piyasad.behaviour import pace
+from piyasad.behaviour import budget, pace
 from piyasad.clock import Clock
 from piyasad.config import Settings
 from piyasad.delivery import Delivery, Events
@@ -110,6 +110,7 @@ class Crew:
         self._greeted: dict[tuple[int, int], None] = {}
         self._assigned: tuple[tuple[int, ...], dict[int, int]] = ((), {})
         self._open = False
+        self._counted: set[int] = set()  # whose earlier answers stand in the members' budgets
 
     @property
     def held(self) -> Collection[int]:
@@ -179,6 +180,10 @@ class Crew:
             self._polling.held(bot.id, lease.update_offset)
             if lease.state == "parked":  # a token may have been renewed since: try it again
                 await self._store.set_bot_state(bot.id, "active", "")
+        new = [lease.bot_id for lease in leases if lease.bot_id not in self._counted]
+        self._counted.update(new)
+        answers = await self._store.answers(new, now - budget.DAY_SECONDS, disclosure.POLITE_LIMIT)
+        self._stage.budget.refill(answers)
         for chat in self._stage.chats.values():
             ours = [(at, kind == Kind.ANSWER) for _, chat_id, kind, at in sends if chat_id == chat.id]
             chat.slots.refill(ours)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 from piyasad.clock import Clock
 from piyasad.metrics import Metrics
 from piyasad.model import Stimulus
+
+RELOOK_SECONDS: Final = 300.0
+"""A delay longer than this is looked at again so often: limits that ease or tighten count for what is left of it."""
 
 
 class Timing(Protocol):
@@ -24,6 +27,10 @@ class Timing(Protocol):
 
     def next_delay(self) -> float:
         """Seconds from the start of a turn to the start of the next."""
+        ...
+
+    def drift(self) -> float:
+        """How many times longer a delay is now than when it was drawn, or since this was last asked."""
         ...
 
     def closed_for(self) -> float:
@@ -49,6 +56,7 @@ class BotLoop:
         self._metrics = metrics
         self._inbox: deque[Stimulus] = deque()
         self._due = 0.0
+        self._look = 0.0  # when the delay is looked at again
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
@@ -98,6 +106,7 @@ class BotLoop:
             if self._inbox:
                 await self._taker.take(self._inbox.popleft())
             elif start < self._due:
+                self._relook(start)
                 continue
             else:
                 closed = self._timing.closed_for()
@@ -108,6 +117,11 @@ class BotLoop:
                 await self._taker.take(None)
             ended = self._clock.mono()
             self._due = start + self._timing.next_delay()
+
+    def _relook(self, now: float) -> None:
+        """What is left of a long delay follows the limits as they are now."""
+        if now >= self._look:
+            self._due = now + (self._due - now) * self._timing.drift()
 
     async def _wait(self) -> None:
         if self._inbox or self._draining:
@@ -128,8 +142,9 @@ class BotLoop:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, self._due - self._clock.mono()), self._release)
+        loop, now = asyncio.get_running_loop(), self._clock.mono()
+        self._look = min(self._due, now + RELOOK_SECONDS)
+        self._timer = loop.call_later(max(0.0, self._look - now), self._release)
 
     def _release(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -26,24 +26,34 @@ class BotTiming:
         self._stage = stage
         self._clock = clock
         self._quota = quota
+        self._drawn: float | None = None  # the stretch in the delay that runs
 
     def first_delay(self) -> float:
         """Spread over one expected delay."""
+        self._drawn = None
         return pace.first_delay(self._bot.rng, self._expected(self._clock.wall()))
 
     def next_delay(self) -> float:
         """A draw from the law at this moment."""
         now = self._clock.wall()
         settings = self._stage.settings
+        self._drawn = self.stretch(now)
         return pace.draw_delay(
             self._bot.rng,
             settings.pace,
             self._bot.settings.pace,
             prime=pace.is_prime(now, settings.pace, settings.zone),
             heat=self._heat(now),
-            stretch=self.stretch(now),
+            stretch=self._drawn,
             scale=settings.simulation.scale,
         )
+
+    def drift(self) -> float:
+        """The stretch now over that of the delay that runs; 1 while that was not stretched."""
+        if self._drawn is None:
+            return 1.0
+        before, self._drawn = self._drawn, self.stretch(self._clock.wall())
+        return self._drawn / before
 
     def closed_for(self) -> float:
         """Seconds until active hours run; a minute at a time while the whole simulation is off."""

@@ -47,10 +47,13 @@ class AnswerBudget:
         """The polite line was sent."""
         self._polite[user_id] = at
 
-    def refill(self, answers: Iterable[tuple[int, float]]) -> None:
-        """Take over (member, time) of the last day's answers from the ledger."""
-        for user_id, at in answers:
-            self.answered(user_id, at)
+    def refill(self, answers: Iterable[tuple[int, float, bool]]) -> None:
+        """Take over (member, time, whether it was the polite line) of the last day's answers from the ledger."""
+        for user_id, at, polite in answers:
+            if polite:
+                self.was_polite(user_id, max(at, self._polite.get(user_id, at)))
+            else:
+                self.answered(user_id, at)
 
     def forget(self, now: float) -> None:
         """Drop members without an answer in the last day, so that the table stays small."""

@@ -151,6 +151,10 @@ class Store(Protocol):
         """(bot, chat, kind, time) of every send that was or may have been made since then, oldest first."""
         ...
 
+    async def answers(self, bot_ids: Collection[int], since: float, polite: str) -> list[tuple[int, float, bool]]:
+        """(member, time, whether it was the `polite` text) of every answer to a member since then."""
+        ...
+
     # --- stimuli
     async def open_stimulus(self, chat_id: int, telegram_id: int, slot: int, message_id: int, at: float) -> bool:
         """Note that a message wants an answer from `slot` (a bot id, or 0: anybody). False when it was noted before."""

@@ -252,6 +252,10 @@ class PostgresStore:
         rows = await self._run("sends", sql.SENDS, list(bot_ids), since)
         return [(row["bot_id"], row["chat_id"], row["kind"], row["at"]) for row in rows]
 
+    async def answers(self, bot_ids: Collection[int], since: float, polite: str) -> list[tuple[int, float, bool]]:
+        rows = await self._run("answers", sql.ANSWERS, list(bot_ids), since, polite)
+        return [(row["user_id"], row["at"], row["polite"]) for row in rows]
+
     # --- stimuli
 
     async def open_stimulus(self, chat_id: int, telegram_id: int, slot: int, message_id: int, at: float) -> bool:

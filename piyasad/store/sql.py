@@ -197,6 +197,15 @@ WHERE bot_id = ANY ($1::bigint[]) AND state IN ('sending', 'sent', 'uncertain')
 ORDER BY greatest(created_at, sent_at), id
 """
 
+# Answers to members. $3: the polite line that ends a member's budget.
+ANSWERS = """
+SELECT p.user_id, extract(epoch FROM greatest(a.created_at, a.sent_at))::float8 AS at, a.text = $3 AS polite
+FROM message a JOIN message p ON p.chat_id = a.chat_id AND p.telegram_message_id = a.reply_to
+    AND p.created_at >= to_timestamp($2) - interval '1 day' AND p.user_id IS NOT NULL
+WHERE a.bot_id = ANY ($1::bigint[]) AND a.created_at >= to_timestamp($2) AND a.kind IN ('answer', 'fixed')
+    AND a.state IN ('sending', 'sent', 'uncertain')
+"""
+
 # --- stimuli
 
 _HELD = """EXISTS (SELECT FROM bot b JOIN daemon d ON d.id = b.owner AND d.expiry > clock_timestamp()

@@ -33,8 +33,8 @@ def daemon(name: str) -> DaemonRow:
     return DaemonRow(name, 1, 1, "host", 1, "hash", 0.0, True, "")
 
 
-def draft(lease: Lease, text: str = "Merhaba", **more: object) -> Draft:
-    return Draft(lease.bot_id, lease.fence, CHAT, Kind.TOPIC, text, "Ali", **more)  # type: ignore[arg-type]
+def draft(lease: Lease, text: str = "Merhaba", kind: Kind = Kind.TOPIC, **more: object) -> Draft:
+    return Draft(lease.bot_id, lease.fence, CHAT, kind, text, "Ali", **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -272,6 +272,29 @@ async def test_sends_are_what_may_have_reached_telegram(any_store: PostgresStore
     assert await any_store.sends([BOT], 0) == expected
     assert await any_store.sends([BOT], claims[2].created_at) == expected[1:]
     assert await any_store.sends([8], 0) == []
+
+
+async def test_answers_to_members_are_found_with_who_they_answered(any_store: PostgresStore) -> None:
+    lease = await enter_and_take(any_store)
+    now = await any_store.now()
+    await any_store.receive([received(1, float(int(now)))])
+    [asked] = await any_store.recent(CHAT, 1)
+    for kind, text, reply_to in (
+        (Kind.ANSWER, "Olur", 1),
+        (Kind.FIXED, "Dur", 1),
+        (Kind.REPLY, "a", 1),
+        (Kind.ANSWER, "b", 9),
+    ):
+        made = await claim(any_store, draft(lease, text, kind=kind, reply_to=reply_to))
+        await any_store.settle(made, State.SENT, telegram_id=made.id + 100)
+    found = await any_store.answers([BOT], now - 60, "Dur")
+    assert [(user, polite) for user, _, polite in sorted(found, key=lambda row: row[1])] == [
+        (asked.user_id, False),
+        (asked.user_id, True),
+    ]
+    assert all(abs(at - now) < 60 for _, at, _ in found)
+    assert await any_store.answers([8], now - 60, "Dur") == []
+    assert await any_store.answers([BOT], now + 60, "Dur") == []
 
 
 async def test_a_stimulus_is_taken_by_exactly_one_until_given_back(any_store: PostgresStore) -> None:

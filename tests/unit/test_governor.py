@@ -189,7 +189,7 @@ def test_six_answers_in_ten_minutes_then_one_polite_line_then_silence() -> None:
 
 def test_forty_answers_a_day() -> None:
     budget = AnswerBudget()
-    budget.refill((1, NOW + number * 300.0) for number in range(40))
+    budget.refill((1, NOW + number * 300.0, False) for number in range(40))
     later = NOW + 40 * 300.0
     assert budget.ask(1, later) is Grant.POLITE
     assert budget.ask(1, NOW + 86401) is Grant.ANSWER
@@ -203,3 +203,12 @@ def test_members_long_gone_are_forgotten() -> None:
     budget.forget(NOW + 86401)
     assert budget.ask(1, NOW + 86401) is Grant.ANSWER
     assert list(budget._answers) == [2]
+
+
+def test_a_polite_line_of_before_the_restart_is_not_said_again() -> None:
+    budget = AnswerBudget()
+    budget.refill([(1, NOW + number, False) for number in range(6)])
+    assert budget.ask(1, NOW + 10) is Grant.POLITE
+    budget.refill([(1, NOW + 8, True), (1, NOW + 7, True)])
+    assert budget.ask(1, NOW + 10) is Grant.SILENCE
+    assert budget.ask(1, NOW + 700) is Grant.ANSWER

@@ -21,12 +21,16 @@ class Steady:
     clock: LoopClock
     every: float = 10.0
     opens: float = 0.0
+    drifts: float = 1.0
 
     def first_delay(self) -> float:
         return 1.0
 
     def next_delay(self) -> float:
         return self.every
+
+    def drift(self) -> float:
+        return self.drifts
 
     def closed_for(self) -> float:
         return max(0.0, self.opens - self.clock.mono())
@@ -157,3 +161,18 @@ def test_lateness_counts_from_the_end_of_the_previous_turn() -> None:
         )
 
     assert run_virtual(work) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("drifts", "second"), [(1.0, 1001.0), (0.5, 626.0), (0.0, 301.0), (1.1, 1139.7)])
+def test_a_long_delay_follows_the_limits_while_it_runs(drifts: float, second: float) -> None:
+    """Due at 1,001 s; looked at again every 300 s, and what is left then is multiplied."""
+
+    async def work(clock: LoopClock) -> list[float]:
+        takes = Takes(clock)
+        task = asyncio.create_task(BotLoop(Steady(clock, every=1000.0, drifts=drifts), takes, clock, Metrics()).run())
+        while len(takes.turns) < 2:
+            await asyncio.sleep(1)
+        task.cancel()
+        return takes.times
+
+    assert run_virtual(work)[:2] == [1, pytest.approx(second, abs=1)]
