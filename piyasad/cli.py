@@ -183,7 +183,7 @@ def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: A
 
     Exit code 1 when no daemon is alive. Example, for a demo: piyasad status --data-dir ~/.local/state/piyasad/demo
     """
-    from piyasad.status import NoDaemon, state_of
+    from piyasad.status import NoDaemon, state_of, stretch_words
 
     try:
         state = state_of(config, data_dir)
@@ -195,6 +195,10 @@ def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: A
     else:
         _table("Daemons", ("shard", "host", "pid", "alive", "last beat", "drain"), _rows(state, "daemons"))
         _table("Bots", ("name", "username", "state", "owner", "reason"), _rows(state, "bots"))
+        columns = ("shard", "provider", "model", "state", "limit", "of", "left", "source")
+        _table("Limits of the LLM providers", columns, _rows(state, "limits"))
+        if state["stretch"] is not None:
+            print(stretch_words(state["stretch"]))
         _table("Messages of the last 24 h", ("state", "number"), list(state["counts"].items()))
         _table("Last messages", ("at", "chat", "author", "text"), _rows(state, "messages"))
     raise typer.Exit(0 if any(row["alive"] for row in state["daemons"]) else 1)

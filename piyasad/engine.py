@@ -34,6 +34,7 @@ from piyasad.model import DaemonRow, Usage
 from piyasad.ops import log as logs
 from piyasad.ops.http import HttpServer, Readiness
 from piyasad.ops.notify import Notifier
+from piyasad.providers.budget import LONGEST_MONTH
 from piyasad.stage import Stage
 from piyasad.store.base import StoreError
 from piyasad.store.cluster import ClusterError
@@ -44,8 +45,9 @@ from piyasad.supervise import Supervisor
 log = structlog.stdlib.get_logger(__name__)
 
 TICK_SECONDS = 1.0
+REPORT_SECONDS = 5.0
 LAG_SECONDS = 0.1
-USAGE_SECONDS = 86_400.0
+USAGE_SECONDS = LONGEST_MONTH  # a day for the quotas, a month for the budget
 
 
 def run(
@@ -338,12 +340,15 @@ class Engine:
 
     async def _tick(self, crew: Crew, store: PostgresStore, door: gateway.Gateway) -> None:
         """Every second: bots that are free are taken, gauges are set; every hour the store is kept tidy."""
-        tidied = float("-inf")
+        tidied = reported = float("-inf")
         while True:
             now = self._clock.mono()
             try:
                 await crew.take_free()
                 self._metrics.uncertain.set((await store.counts(self._clock.wall() - 86_400)).get("uncertain", 0))
+                if now - reported > REPORT_SECONDS and self._leases is not None:
+                    reported = now
+                    await store.report(self._leases.daemon.id, {"gateway": door.report()})
                 if now - tidied > 3600:
                     tidied = now
                     await store.maintain(self._clock.wall(), self.settings.store.retention_days)

@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import structlog
@@ -34,18 +34,18 @@ from piyasad.providers.base import (
     Transient,
 )
 from piyasad.providers.books import Books
+from piyasad.providers.budget import Budget
 from piyasad.providers.door import Door, open_doors
+from piyasad.providers.doors import Doors
 from piyasad.providers.http import make_client
-from piyasad.providers.pace import Demand
 from piyasad.providers.queue import Queue
-from piyasad.providers.quota import MOST_STRETCH, Quota, Ticket
+from piyasad.providers.quota import Quota, Ticket
 
 log = structlog.stdlib.get_logger(__name__)
 
 MOST_CALLS: Final = 3  # of one text, over retries and fallbacks together
 UNSAID_WAIT: Final = 5.0  # s; after a 429 that does not say how long to wait
 UNSAID_DAY_WAIT: Final = 600.0  # s; the same when it was about a day's limit
-STRETCH_SECONDS: Final = 5.0  # how long a reckoned stretch holds
 
 
 class Expired(ProviderError):
@@ -88,19 +88,16 @@ class Gateway:
         client: httpx.AsyncClient | None = None,
         env: Mapping[str, str] | None = None,
         share: float = 1.0,
+        budget: Budget | None = None,
     ) -> None:
-        self.doors = list(doors)
+        self.doors = Doors(doors, clock, budget or Budget(clock), paced=paced, share=share)
         self._clock = clock
         self._books = Books(clock, metrics, on_usage)
         self._timeout = timeout_seconds
-        self._paced = paced
         self._client = client
         self._env = env or {}
-        self._share = share
         self._queue: Queue[_Job] = Queue()
         self._timer: asyncio.TimerHandle | None = None
-        self._stretch = (-math.inf, 1.0)
-        self._demand = Demand(clock.mono())
         self._closed = False
 
     # --- what others ask
@@ -134,38 +131,20 @@ class Gateway:
                     raise
 
     def stretch(self) -> float:
-        """How many times slower than wanted the talk must be so that the day's quota lasts; at least 1.
+        """How many times slower than wanted the talk must be so that the day's quota lasts; at least 1."""
+        return self.doors.stretch()
 
-        1 when some provider has no daily quota, for then the day cannot run dry.
-        """
-        if not self._paced:
-            return 1.0
-        now = self._clock.mono()
-        if now - self._stretch[0] >= STRETCH_SECONDS:
-            self._demand.advance(now, self._stretch[1])
-            self._stretch = (now, self._reckon_stretch())
-        return self._stretch[1]
-
-    def remaining(self) -> dict[str, dict[str, float]]:
-        """What is left of each limit (0 to 1), by provider and configuration key; of several keys the fullest."""
-        found: dict[str, dict[str, float]] = {}
-        for door in self.doors:
-            if door.quota is not None:
-                row = found.setdefault(door.name, {})
-                for window, ratio in door.quota.remaining().items():
-                    row[window] = max(row.get(window, 0.0), ratio)
-        return found
+    def report(self) -> dict[str, Any]:
+        """What `status` shows: each limit with its source, and the stretch."""
+        return {"limits": self.doors.report(), "stretch": round(self.doors.stretch(), 2)}
 
     def publish(self) -> None:
         """Set the gauges; to be called before they are read, or every few seconds."""
-        self._books.publish(self.doors, self.remaining(), self.stretch())
+        self._books.publish(self.doors, self.doors.remaining(), self.doors.stretch())
 
     def restore(self, rows: Iterable[Usage]) -> None:
-        """Count what earlier processes used today. To be called once, before the first request."""
-        rows = list(rows)
-        for quota, doors in self._quotas().items():
-            names = {(door.name, door.label) for door in doors}
-            quota.restore(row for row in rows if (row.provider, row.key) in names)
+        """Count what earlier processes used. To be called once, before the first request."""
+        self.doors.restore(rows)
 
     def apply(self, settings: Settings) -> None:
         """Take a new configuration: all or nothing. Quotas, breakers and what was learned go on.
@@ -176,14 +155,14 @@ class Gateway:
         if self._client is None:
             self._client = make_client()
         known = {(door.name, door.label): door for door in self.doors}
-        doors = open_doors(settings, self._env, self._clock, self._client, share=self._share, known=known)
+        doors = open_doors(settings, self._env, self._clock, self._client, share=self.doors.share, known=known)
         # From here on nothing can fail.
-        self.doors = doors
         self._timeout = settings.gateway.timeout_seconds
-        self._paced = settings.gateway.pace_daily_quota
-        for quota, of in self._quotas().items():
-            quota.change(of[0].limits, share=self._share, paced=self._paced)
-        self._stretch = (-math.inf, self._stretch[1])
+        gateway = settings.gateway
+        self.doors.budget.change(
+            gateway.budget_usd_per_day, gateway.budget_usd_per_month, settings.zone, share=self.doors.share
+        )
+        self.doors.replace(doors, settings)
         self._pump()
 
     async def close(self) -> None:
@@ -218,7 +197,8 @@ class Gateway:
                 quota = door.quota
                 ticket = None
                 if quota is not None:
-                    ticket = quota.reserve(door.estimator.tokens(job.chars), request.max_tokens + door.allowance, rank)
+                    prompt, spent = door.estimator.tokens(job.chars), request.max_tokens + door.allowance
+                    ticket = quota.reserve(prompt, spent, rank, door.micros(prompt, 0, spent))
                     if ticket is None:
                         continue
                 door.breaker.begin()
@@ -232,8 +212,8 @@ class Gateway:
         for door in doors:
             wait = door.breaker.wait(now)
             if door.quota is not None and wait < soonest:
-                prompt = door.estimator.tokens(job.chars)
-                wait = max(wait, door.quota.wait(prompt, request.max_tokens + door.allowance, rank))
+                prompt, spent = door.estimator.tokens(job.chars), request.max_tokens + door.allowance
+                wait = max(wait, door.quota.wait(prompt, spent, rank, door.micros(prompt, 0, spent)))
             soonest = min(soonest, wait)
         return soonest
 
@@ -352,13 +332,15 @@ class Gateway:
         prompt, cached, spent = completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens
         if ticket is not None and quota is not None:
             if prompt or spent:
-                quota.settle(ticket, prompt, cached, spent)
+                quota.settle(ticket, prompt, cached, spent, door.micros(prompt, cached, spent))
                 door.estimator.learn(job.chars, prompt)
             else:
                 quota.keep(ticket)
-        if quota is not None:
-            self._demand.note(prompt + spent, answer=request.klass.rank == 0)
         cost = self._books.used(door, prompt, cached, spent)
+        if quota is not None:
+            self.doors.note(prompt, spent, cost, answer=request.klass.rank == 0)
+            if completion.facts:
+                quota.learn(completion.facts, ticket)
         self._books.answered(door)
         if self._queue:
             self._pump()
@@ -378,13 +360,14 @@ class Gateway:
         if error.usage is not None:
             self._books.used(door, *error.usage)
         if ticket is not None and door.quota is not None:
-            _settle_failure(door.quota, ticket, error)
+            _settle_failure(door, door.quota, ticket, error)
+            if error.facts:
+                door.quota.learn(error.facts, ticket)
         if isinstance(error, Transient):
             door.breaker.failure(now, timeout=isinstance(error, TimedOut))
         elif isinstance(error, Throttled):
             door.breaker.abandon()
-            unsaid = UNSAID_DAY_WAIT if error.window == "day" else UNSAID_WAIT
-            wait = unsaid if error.retry_after is None else error.retry_after
+            wait = _wait_after(error)
             if door.quota is not None:
                 door.quota.hold(wait)
             log.info("gateway.throttled", provider=door.name, wait_seconds=round(wait, 1), reason=str(error))
@@ -408,6 +391,8 @@ class Gateway:
         if door.fallback_model and use is not None and door.provider.model != door.fallback_model:
             log.error("gateway.model_replaced", provider=door.name, reason=str(error), now=door.fallback_model)
             use(door.fallback_model)
+            if door.quota is not None:
+                door.quota.unlearn()
             return
         self._shut(door, str(error), f"set [providers.{door.name}] model to one the key may use and reload")
 
@@ -415,26 +400,6 @@ class Gateway:
         if not door.out:
             door.out = reason
             log.error("gateway.key_out", provider=door.name, key=door.label, reason=reason, cure=cure)
-
-    # --- pace
-    def _quotas(self) -> dict[Quota, list[Door]]:
-        found: dict[Quota, list[Door]] = {}
-        for door in self.doors:
-            if door.quota is not None:
-                found.setdefault(door.quota, []).append(door)
-        return found
-
-    def _reckon_stretch(self) -> float:
-        quotas = [quota for quota, doors in self._quotas().items() if not all(door.out for door in doors)]
-        lasting = [quota.lasting() for quota in quotas]
-        factor = 1.0
-        for window, paced, answers in zip(("rpd", "tpd"), self._demand.paced(), self._demand.answers(), strict=True):
-            if not lasting or not all(window in row for row in lasting):
-                continue  # somebody has no such limit: it cannot run out
-            left = math.fsum(row[window] for row in lasting) - answers
-            if paced > 0:
-                factor = max(factor, paced / left if left > 0 else MOST_STRETCH)
-        return min(factor, MOST_STRETCH)
 
 
 def build(
@@ -452,8 +417,12 @@ def build(
         ConfigError: no provider of the route can be used.
     """
     client = make_client()
+    budget = Budget(clock)
+    budget.change(
+        settings.gateway.budget_usd_per_day, settings.gateway.budget_usd_per_month, settings.zone, share=share
+    )
     return Gateway(
-        open_doors(settings, env, clock, client, share=share),
+        open_doors(settings, env, clock, client, share=share, money=budget.shared()),
         clock,
         metrics,
         timeout_seconds=settings.gateway.timeout_seconds,
@@ -462,12 +431,21 @@ def build(
         client=client,
         env=env,
         share=share,
+        budget=budget,
     )
 
 
-def _settle_failure(quota: Quota, ticket: Ticket, error: ProviderError) -> None:
+def _wait_after(error: Throttled) -> float:
+    """How long to wait after a 429: what it says, else until the limits that it says are used up refill."""
+    if error.retry_after is not None:
+        return error.retry_after
+    resets = [fact.reset for fact in error.facts if fact.left == 0 and fact.reset is not None]
+    return max(resets, default=UNSAID_DAY_WAIT if error.window == "day" else UNSAID_WAIT)
+
+
+def _settle_failure(door: Door, quota: Quota, ticket: Ticket, error: ProviderError) -> None:
     if error.usage is not None:
-        quota.settle(ticket, *error.usage)
+        quota.settle(ticket, *error.usage, door.micros(*error.usage))
     elif isinstance(error, NotSent):
         quota.refund(ticket)
     elif isinstance(error, Transient) and not isinstance(error, ServerFault):

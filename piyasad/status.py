@@ -6,11 +6,13 @@ It only reads, takes no lock of the daemon's, and never starts a database.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -40,27 +42,48 @@ def state_of(config: Path, data_dir: Path | None) -> dict[str, Any]:
 
     async def read(connection: asyncpg.Connection) -> dict[str, Any]:
         daemons = await connection.fetch(
-            "SELECT shard || '/' || shards AS shard, host, pid, expiry > clock_timestamp() AS alive, beat, drain "
-            "FROM daemon ORDER BY beat DESC LIMIT 20"
+            "SELECT shard || '/' || shards AS shard, host, pid, expiry > clock_timestamp() AS alive, beat, drain, "
+            "report #>> '{gateway}' AS gateway FROM daemon ORDER BY beat DESC LIMIT 20"
         )
+        gateway = [
+            (row["shard"], json.loads(row["gateway"])) for row in reversed(daemons) if row["alive"] and row["gateway"]
+        ]
         bots = await connection.fetch("SELECT name, username, state, owner, state_reason FROM bot ORDER BY name")
         counts = await connection.fetch(
             "SELECT state, count(*) AS number FROM message WHERE created_at > now() - interval '1 day' GROUP BY state"
         )
+        zone = settings.zone
         last = await connection.fetch(
             "SELECT coalesce(sent_at, created_at) AS at, chat_id, author, text FROM message "
             "WHERE state IN ('sent', 'received') ORDER BY created_at DESC LIMIT $1",
             _LAST_MESSAGES,
         )
-        zone = settings.zone
         return {
-            "daemons": [_plain(row) for row in daemons],
+            "daemons": [{key: value for key, value in _plain(row).items() if key != "gateway"} for row in daemons],
+            "limits": [_limit(shard, row, zone) for shard, report in gateway for row in report["limits"]],
+            "stretch": max((report["stretch"] for _, report in gateway), default=None),
             "bots": [_plain(row) for row in bots],
             "counts": {row["state"]: row["number"] for row in counts},
             "messages": [_plain(row) | {"at": f"{row['at'].astimezone(zone):%d.%m. %H:%M:%S}"} for row in last],
         }
 
     return asyncio.run(_with(settings, config, data_dir, read))
+
+
+def stretch_words(stretch: float) -> str:
+    """The stretch, in words."""
+    if stretch <= 1:
+        return "The room talks at its own pace: the day's quota lasts."
+    return f"The room talks {stretch:.1f} times slower than configured, so that the day's quota lasts until its reset."
+
+
+def _limit(shard: str, row: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    """A limit as it is shown: its source is the file, the preset, or the provider's word with the time of day."""
+    source = row.get("source", "")
+    if row.get("at"):
+        source += f", {datetime.fromtimestamp(row['at'], zone):%d.%m. %H:%M}"
+    shown = {key: row.get(key, "") for key in ("provider", "model", "state", "name", "limit", "left")}
+    return {"shard": shard, **shown, "source": source}
 
 
 def bots_of(config: Path, data_dir: Path | None) -> list[dict[str, Any]]:

@@ -21,3 +21,24 @@ def run_virtual(work: Callable[[LoopClock], Awaitable[T]], start: float = NOON) 
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main())
+
+
+class HandClock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.offset = NOON - 1000.0
+
+    def wall(self) -> float:
+        return self.now + self.offset
+
+    def mono(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.now += seconds
+
+    def boot(self) -> float:
+        return self.now

@@ -27,7 +27,6 @@ from piyasad.providers.http import (
     count_of,
     json_object,
     kind_of,
-    limit_headers,
     refused_parameter,
     wait_of,
     window_of,
@@ -93,9 +92,7 @@ class AnthropicProvider(HttpProvider):
             raise failure
         prompt, cached, spent = usage or (0, 0, 0)
         finish = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}.get(finish, finish)
-        return Completion(
-            text, self.name, self.model, prompt, cached, spent, finish=finish, headers=limit_headers(response)
-        )
+        return Completion(text, self.name, self.model, prompt, cached, spent, finish=finish, facts=self.facts(response))
 
     def failure(self, response: httpx.Response, body: dict[str, Any]) -> ProviderError:
         status = response.status_code

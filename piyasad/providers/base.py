@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from piyasad.model import Class, IntentKind, Length
+from piyasad.providers.learning import Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +65,18 @@ class Completion:
     cost: float = 0.0
     finish: str = "stop"
     calls: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
+    facts: tuple[Fact, ...] = ()  # what the answer said about limits
 
 
 class ProviderError(Exception):
     """A call that gave no text. The message is safe to show: no key, no URL with a secret.
 
-    `usage` is (prompt, cached, completion) tokens when the provider said that it charged them all the same.
+    `usage` is (prompt, cached, completion) tokens when the provider said that it charged them all the same; `facts`
+    what it said about its limits.
     """
 
     usage: tuple[int, int, int] | None = None
+    facts: tuple[Fact, ...] = ()
 
 
 class Throttled(ProviderError):

@@ -6,7 +6,8 @@ The gateway walks the doors in the order of the route. Nothing here calls a prov
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +22,10 @@ from piyasad.config.settings import Settings
 from piyasad.providers.anthropic import AnthropicProvider
 from piyasad.providers.base import Provider
 from piyasad.providers.breaker import Breaker
+from piyasad.providers.budget import MICROS
 from piyasad.providers.gemini import GeminiProvider
 from piyasad.providers.http import HttpProvider
+from piyasad.providers.meter import Meter
 from piyasad.providers.openai import OpenAIProvider
 from piyasad.providers.quota import Estimator, Limits, Quota
 
@@ -51,6 +54,7 @@ class Door:
     price: Price = NO_PRICE
     fallback_model: str | None = None
     limits: Limits = NO_LIMITS
+    written: frozenset[str] = frozenset()  # the limits that stand in the operator's file
     out: str = ""
 
     @property
@@ -64,6 +68,15 @@ class Door:
         reused = price.input if price.cached is None else price.cached
         return ((prompt - cached) * price.input + cached * reused + spent * price.output) / 1_000_000
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a text costs no money."""
+        return not (self.price.input or self.price.output)
+
+    def micros(self, prompt: int, cached: int, spent: int) -> int:
+        """The cost in millionths of a dollar, rounded up."""
+        return 0 if self.is_free else math.ceil(self.cost(prompt, cached, spent) * MICROS)
+
 
 def open_doors(
     settings: Settings,
@@ -73,11 +86,13 @@ def open_doors(
     *,
     share: float = 1.0,
     known: Mapping[tuple[str, str], Door] | None = None,
+    money: Sequence[tuple[str, Meter]] = (),
 ) -> list[Door]:
     """The doors of the route, in order. A provider without a usable key is left out with a warning.
 
     `known` are the doors before a reload: their quotas, breakers and what they learned go on. Nothing of them is
-    changed here, so a failure leaves them as they were; the caller gives the quotas their new limits.
+    changed here, so a failure leaves them as they were; the caller gives the quotas their new limits. `money` are the
+    budgets' meters, which all quotas share.
 
     Raises:
         ConfigError: no provider of the route can be used.
@@ -93,7 +108,7 @@ def open_doors(
             log.warning("gateway.provider_left_out", provider=name, reason=reason)
             continue
         try:
-            doors += _of_provider(name, provider, keys, clock, client, share, settings, known or {})
+            doors += _of_provider(name, provider, keys, clock, client, share, settings, known or {}, money)
         except ValueError as error:
             reasons.append(f"{name}: {error}")
             log.warning("gateway.provider_left_out", provider=name, reason=str(error))
@@ -132,6 +147,7 @@ def _of_provider(
     share: float,
     root: Settings,
     known: Mapping[tuple[str, str], Door],
+    money: Sequence[tuple[str, Meter]],
 ) -> list[Door]:
     if settings.kind == "offline":
         from piyasad.providers.offline import OfflineProvider
@@ -140,6 +156,9 @@ def _of_provider(
     places = [*(f"${variable}" for variable in settings.api_key_env), *(str(file) for file in settings.api_key_file)]
     place = " or ".join(places) or f"[secrets] dir, file {name}"
     paced = root.gateway.pace_daily_quota
+    in_file = root.providers.get(name)
+    written = in_file.model_fields_set if in_file is not None else set()
+    preset = (in_file.preset if in_file is not None else None) or name
     shared: Quota | None = None
     found = []
     for key in [secret.reveal() for secret in keys] or [""]:
@@ -148,8 +167,9 @@ def _of_provider(
         limits = limits_of(settings)
         if settings.separate_quota or shared is None:
             shared = before.quota if before is not None and before.quota is not None else None
-            shared = shared or Quota(limits, clock, share=share, paced=paced)
+            shared = shared or Quota(limits, clock, share=share, paced=paced, written=written, money=money)
         provider = _provider(name, settings, key, client)
+        provider.requests_a_day = preset == "groq" or ".groq.com/" in (settings.base_url or "")
         same = before is not None and before.provider.model == provider.model
         found.append(
             Door(
@@ -163,12 +183,13 @@ def _of_provider(
                 settings.price or NO_PRICE,
                 settings.fallback_model,
                 limits,
+                frozenset(written),
             )
         )
     return found
 
 
-def _provider(name: str, settings: ProviderSettings, key: str, client: httpx.AsyncClient) -> Provider:
+def _provider(name: str, settings: ProviderSettings, key: str, client: httpx.AsyncClient) -> HttpProvider:
     kind = _KINDS.get(settings.kind or "")
     if kind is None or not settings.model or not settings.base_url:
         missing = "kind" if kind is None else "base_url" if settings.model else "model"

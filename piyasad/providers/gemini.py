@@ -29,10 +29,10 @@ from piyasad.providers.http import (
     count_of,
     json_object,
     kind_of,
-    limit_headers,
     refused_parameter,
     window_of,
 )
+from piyasad.providers.learning import of_gemini
 
 _KEY_WORDS: Final = re.compile(r"api[ _]key", re.IGNORECASE)
 # Gemini 3.6 and later deprecate temperature, top_p and top_k (the API's changelog, 21 July 2026).
@@ -110,9 +110,7 @@ class GeminiProvider(HttpProvider):
             raise failure
         prompt, cached, spent = usage or (0, 0, 0)
         finish = {"STOP": "stop", "MAX_TOKENS": "length"}.get(finish, finish.lower())
-        return Completion(
-            text, self.name, self.model, prompt, cached, spent, finish=finish, headers=limit_headers(response)
-        )
+        return Completion(text, self.name, self.model, prompt, cached, spent, finish=finish, facts=self.facts(response))
 
     def failure(self, response: httpx.Response, body: dict[str, Any]) -> ProviderError:
         status = response.status_code
@@ -137,7 +135,7 @@ class GeminiProvider(HttpProvider):
 
     def _throttled(self, error: dict[str, Any], message: str, shown: str) -> ProviderError:
         """`RetryInfo.retryDelay` is the wait; `QuotaFailure` names the quota. With a day's the wait means nothing."""
-        wait, quotas = body_wait(message), ""
+        wait, quotas, facts = body_wait(message), "", []
         details = error.get("details")
         for detail in details if isinstance(details, list) else ():
             if not isinstance(detail, dict):
@@ -147,11 +145,15 @@ class GeminiProvider(HttpProvider):
                 wait = told if told is not None else wait
             for violation in detail.get("violations") or ():
                 if isinstance(violation, dict):
-                    quotas += f" {violation.get('quotaId', '')}"
+                    quota_id = str(violation.get("quotaId", ""))
+                    quotas += f" {quota_id}"
+                    facts.append(of_gemini(quota_id, str(violation.get("quotaValue", ""))))
         if re.search(r"limit: 0\b", message):
             return BadModel(f"{self.name}: this key has no quota for {self.model}")
         window = window_of(quotas) or window_of(message)
-        return Throttled(shown, None if window == "day" else wait, window)
+        throttled = Throttled(shown, None if window == "day" else wait, window)
+        throttled.facts = tuple(fact for fact in facts if fact is not None)
+        return throttled
 
 
 def _spelled(message: str) -> str:

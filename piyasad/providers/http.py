@@ -16,7 +16,17 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from piyasad.providers.base import BadRequest, Completion, NotSent, ProviderError, Request, TimedOut, Transient
+from piyasad.providers.base import (
+    BadRequest,
+    Completion,
+    NotSent,
+    ProviderError,
+    Request,
+    Throttled,
+    TimedOut,
+    Transient,
+)
+from piyasad.providers.learning import Fact, of_headers, of_refusal
 
 MOST_CONNECTIONS: Final = 2_000  # httpx and aiohttp both stop at 100 unless told otherwise
 _MOST_MESSAGE: Final = 300  # characters of a provider's message that we repeat
@@ -54,6 +64,7 @@ class HttpProvider(ABC):
     """
 
     optional: tuple[str, ...] = ()  # parameters that may be dropped
+    requests_a_day = False  # plain `x-ratelimit-*-requests` headers are about the day
 
     def __init__(
         self,
@@ -151,9 +162,19 @@ class HttpProvider(ABC):
     async def _call(self, request: Request) -> Completion:
         body = self.body(request)
         response = await self._send("POST", self.url(), json.dumps(body, ensure_ascii=False).encode())
-        if response.status_code != 200:
-            raise self.failure(response, body)
-        return self.completion(response)
+        if response.status_code == 200:
+            return self.completion(response)
+        error = self.failure(response, body)
+        error.facts += self.facts(response)
+        if isinstance(error, Throttled):
+            error.facts += of_refusal(response.text, error.retry_after)
+        elif isinstance(error, BadRequest) and not isinstance(error, RefusedParameter):
+            error.facts += of_refusal(response.text)
+        raise error
+
+    def facts(self, response: httpx.Response) -> tuple[Fact, ...]:
+        """What a response's headers say about limits."""
+        return of_headers(response.headers.raw, requests_a_day=self.requests_a_day)
 
     async def _send(self, method: str, url: httpx.URL, content: bytes | None) -> httpx.Response:
         """One request. Raises `NotSent` when it surely did not leave, `Transient` when nobody knows."""
@@ -230,12 +251,3 @@ def kind_of(response: httpx.Response) -> str:
     """What came instead of an answer: its content type and length, never its text."""
     kind = response.headers.get("content-type", "no content type").partition(";")[0]
     return f"{kind[:40]}, {len(response.content)} bytes"
-
-
-def limit_headers(response: httpx.Response) -> dict[str, str]:
-    """The rate limit headers, in lower case."""
-    return {
-        name.lower().decode(): value.decode("latin-1")
-        for name, value in response.headers.raw
-        if b"ratelimit" in name.lower()
-    }

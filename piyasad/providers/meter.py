@@ -19,11 +19,12 @@ UNKNOWN_WAIT: Final = 0.5  # seconds to look again when only calls in flight sta
 
 
 class Meter(Protocol):
-    """One limit. `used` is what counts now: settled and in flight."""
+    """One limit. What counts now is settled and in flight; `freed` is all that ever stopped counting."""
 
     limit: int
     settled: int
     inflight: int
+    freed: int
 
     def advance(self, now: float) -> None:
         """Forget what no longer counts."""
@@ -60,26 +61,28 @@ class Sliding:
     So every sliding window holds at most the limit, and memory does not grow with the rate.
     """
 
-    __slots__ = ("_first", "_grain", "_ring", "_size", "inflight", "limit", "seconds", "settled")
+    __slots__ = ("_first", "_ring", "_size", "freed", "grain", "inflight", "limit", "seconds", "settled")
 
     def __init__(self, limit: int, seconds: float, slots: int) -> None:
         self.limit = limit
         self.seconds = seconds
         self.settled = 0
         self.inflight = 0
-        self._grain = seconds / slots
+        self.freed = 0
+        self.grain = seconds / slots
         self._size = slots + 2
         self._ring = [0] * self._size
         self._first: int | None = None  # the oldest slot that counts
 
     def advance(self, now: float) -> None:
-        first = math.floor((now - self.seconds) / self._grain)
+        first = math.floor((now - self.seconds) / self.grain)
         if self._first is None:
             self._first = first
             return
         steps = first - self._first
         if steps <= 0:
             return
+        before = self.settled
         if steps >= self._size:
             self._ring = [0] * self._size
             self.settled = 0
@@ -88,10 +91,11 @@ class Sliding:
                 index = slot % self._size
                 self.settled -= self._ring[index]
                 self._ring[index] = 0
+        self.freed += before - self.settled
         self._first = first
 
     def settle(self, amount: int, at: float) -> None:
-        slot = math.floor(at / self._grain)
+        slot = math.floor(at / self.grain)
         if self._first is not None and self._first <= slot < self._first + self._size:
             self._ring[slot % self._size] += amount
             self.settled += amount
@@ -107,7 +111,7 @@ class Sliding:
         for slot in range(first, first + self._size):
             over -= self._ring[slot % self._size]
             if over <= 0:
-                return max(0.0, (slot + 1) * self._grain + self.seconds - now) + 0.001  # never a hair too early
+                return max(0.0, (slot + 1) * self.grain + self.seconds - now) + 0.001  # never a hair too early
         return UNKNOWN_WAIT
 
     def kept(self, now: float) -> int:
@@ -119,7 +123,7 @@ class Sliding:
         first = self._first or 0
         worst = math.inf
         for slot in range(first, first + self._size):
-            until = (slot + 1) * self._grain + self.seconds - now  # just before this slot is forgotten
+            until = (slot + 1) * self.grain + self.seconds - now  # just before this slot is forgotten
             if until > 0:
                 worst = min(worst, left / until)
             left += self._ring[slot % self._size]
@@ -133,27 +137,46 @@ class Sliding:
 
 
 class Daily:
-    """An amount counts until the next reset. `wall()` is Unix time, `after(t)` the first reset later than `t`."""
+    """An amount counts until the next reset. `wall()` is Unix time, `after(t)` the first reset later than `t`.
 
-    __slots__ = ("_after", "_reset", "_until", "_wall", "inflight", "limit", "settled")
+    `longest` is how long such a period lasts at most: what is older surely counts no more.
+    """
 
-    def __init__(self, limit: int, wall: Callable[[], float], after: Callable[[float], float], now: float) -> None:
+    __slots__ = ("_after", "_began", "_reserve", "_until", "_wall", "freed", "inflight", "limit", "reset", "settled")
+
+    def __init__(
+        self,
+        limit: int,
+        wall: Callable[[], float],
+        after: Callable[[float], float],
+        now: float,
+        *,
+        longest: float = DAY,
+        reserve: float = RESERVE,
+    ) -> None:
         self.limit = limit
         self.settled = 0
         self.inflight = 0
+        self.freed = 0
         self._wall = wall
         self._after = after
-        self._reset = after(wall())
-        self._until = now + self._reset - wall()
+        self._reserve = reserve
+        at = wall()
+        self._began = at - longest  # the last reset before now: the newest that is not later
+        while (then := after(self._began)) <= at:
+            self._began = then
+        self.reset = after(at)
+        self._until = now + self.reset - at
 
     def advance(self, now: float) -> None:
         if now < self._until:
             return
         wall = self._wall()
-        if wall >= self._reset:  # else the wall clock was set back: the day is not over yet
+        if wall >= self.reset:  # else the wall clock was set back: the day is not over yet
+            self.freed += self.settled
             self.settled = 0
-            self._reset = self._after(wall)
-        self._until = now + self._reset - wall
+            self._began, self.reset = self.reset, self._after(wall)
+        self._until = now + self.reset - wall
 
     def settle(self, amount: int, at: float) -> None:
         self.settled += amount
@@ -168,7 +191,7 @@ class Daily:
         return UNKNOWN_WAIT if over <= self.inflight and self.settled + amount <= self.limit else self._until - now
 
     def kept(self, now: float) -> int:
-        return math.floor(self.limit * RESERVE * min(1.0, (self._until - now) / RESERVE_MELTS))
+        return math.floor(self.limit * self._reserve * min(1.0, (self._until - now) / RESERVE_MELTS))
 
     def sustainable(self, now: float) -> float:
         self.advance(now)
@@ -183,7 +206,9 @@ class Daily:
         spare = self.limit - self.settled - self.inflight - amount
         if spare < 0:
             return self.wait(amount, now)
-        return max(0.0, self._until - now - spare * RESERVE_MELTS / (self.limit * RESERVE))
+        if not self._reserve:
+            return 0.0
+        return max(0.0, self._until - now - spare * RESERVE_MELTS / (self.limit * self._reserve))
 
     def spent_since(self, age: float, now: float) -> bool:
-        return age < DAY - (self._until - now)
+        return self._wall() - age > self._began

@@ -28,7 +28,6 @@ from piyasad.providers.http import (
     count_of,
     json_object,
     kind_of,
-    limit_headers,
     refused_parameter,
     wait_of,
     window_of,
@@ -128,9 +127,7 @@ class OpenAIProvider(HttpProvider):
             failure.usage = usage
             raise failure
         prompt, cached, spent = usage or (0, 0, 0)
-        return Completion(
-            text, self.name, self.model, prompt, cached, spent, finish=finish, headers=limit_headers(response)
-        )
+        return Completion(text, self.name, self.model, prompt, cached, spent, finish=finish, facts=self.facts(response))
 
     def failure(self, response: httpx.Response, body: dict[str, Any]) -> ProviderError:
         status = response.status_code

@@ -13,7 +13,7 @@ LEAST_SECONDS: Final = 600.0  # less than ten minutes of talk prove nothing
 
 
 class Demand:
-    """Requests and tokens of texts that follow the pace, per second of unstretched time; and of answers, of any time.
+    """Requests, tokens and dollars a second: of texts that follow the pace, in unstretched time; of answers, in any.
 
     While the talk is stretched by s, a second brings 1/s of a second's wishes. So the wish is what was used divided by
     the sum of those parts: right on the average, however often the stretch changed between a bot's draw and its line.
@@ -25,8 +25,8 @@ class Demand:
         self._at = now
         self._time = 0.0  # seconds, faded
         self._open = 0.0  # unstretched seconds, faded
-        self._paced = [0.0, 0.0]
-        self._answers = [0.0, 0.0]
+        self._paced = [0.0, 0.0, 0.0]
+        self._answers = [0.0, 0.0, 0.0]
 
     def advance(self, now: float, stretch: float) -> None:
         """Time went by at this stretch."""
@@ -39,21 +39,23 @@ class Demand:
         self._time = self._time * fade + grown
         self._open = self._open * fade + grown / stretch
         for kept in (self._paced, self._answers):
-            kept[0] *= fade
-            kept[1] *= fade
+            kept[:] = [amount * fade for amount in kept]
 
-    def note(self, tokens: int, *, answer: bool) -> None:
+    def note(self, tokens: int, cost: float = 0.0, *, answer: bool) -> None:
         """A text was made just now."""
         kept = self._answers if answer else self._paced
         kept[0] += 1
         kept[1] += tokens
+        kept[2] += cost
 
-    def paced(self) -> tuple[float, float]:
-        """Requests and tokens a second that the pace could hold back, as they would be unstretched."""
+    def paced(self) -> tuple[float, float, float]:
+        """Requests, tokens and dollars a second that the pace could hold back, as they would be unstretched."""
+        requests, tokens, cost = self._paced
         span = max(self._open, LEAST_SECONDS)
-        return self._paced[0] / span, self._paced[1] / span
+        return requests / span, tokens / span, cost / span
 
-    def answers(self) -> tuple[float, float]:
-        """Requests and tokens a second that answers to people take."""
+    def answers(self) -> tuple[float, float, float]:
+        """Requests, tokens and dollars a second that answers to people take."""
+        requests, tokens, cost = self._answers
         span = max(self._time, LEAST_SECONDS)
-        return self._answers[0] / span, self._answers[1] / span
+        return requests / span, tokens / span, cost / span

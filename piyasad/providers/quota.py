@@ -1,13 +1,13 @@
 """Quotas: what one provider key may use in a minute and a day, reserved all at once or not at all.
 
-The gateway asks before every call and settles after it. In process; pure but for the clock that is handed in. It never
-waits: it says how long waiting would take.
+The gateway asks before every call and settles after it, and hands in what the provider said about its limits. In
+process; pure but for the clock that is handed in. It never waits: it says how long waiting would take.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from piyasad.clock import Clock
 from piyasad.model import Usage
+from piyasad.providers.learning import Fact
 from piyasad.providers.meter import DAY, MINUTE, Daily, Meter, Sliding
 
 # How much later than our admission a provider may count a request: a call that is under way longer counts from its
@@ -23,7 +24,7 @@ WAY_SECONDS: Final = 1.0
 RESET_MARGIN: Final = 2.0  # seconds after a daily reset before the new day is used: clocks differ
 MOST_STRETCH: Final = 1000.0
 
-_REQUESTS, _TOKENS, _INPUT, _OUTPUT = range(4)
+_REQUESTS, _TOKENS, _INPUT, _OUTPUT, MONEY = range(5)
 _METERS: Final = (
     ("rpm", _REQUESTS),
     ("tpm", _TOKENS),
@@ -33,6 +34,9 @@ _METERS: Final = (
     ("tpd", _TOKENS),
 )
 _DAYS: Final = frozenset({"rpd", "tpd"})
+
+Amounts = tuple[int, int, int, int, int]
+"""Requests, tokens, input tokens, output tokens, millionths of a US dollar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,39 +61,88 @@ class Limits:
         return replace(self, **{n: math.floor(getattr(self, n) * share) for n in names if getattr(self, n) is not None})
 
 
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """One limit in force, for display: `source` is "file", "preset", or what the provider said and when (Unix time)."""
+
+    name: str
+    limit: int
+    left: int
+    source: str
+    at: float = 0.0
+
+
 class Ticket:
     """A reservation: what is in flight for one call. It is closed exactly once."""
 
-    __slots__ = ("amounts", "at", "meters", "open")
+    __slots__ = ("amounts", "at", "freed", "meters", "open")
 
-    def __init__(self, amounts: tuple[int, int, int, int], at: float, meters: list[tuple[str, Meter, int]]) -> None:
+    def __init__(self, amounts: Amounts, at: float, meters: list[tuple[str, Meter, int]]) -> None:
         self.amounts = amounts
         self.at = at
         self.meters = meters  # those it was reserved on: a reload may change the quota's
+        self.freed = [meter.freed for _, meter, _ in meters]
         self.open = True
 
 
 class Quota:
     """All limits of one key (or of several keys of one account)."""
 
-    def __init__(self, limits: Limits, clock: Clock, *, share: float = 1.0, paced: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Clock,
+        *,
+        share: float = 1.0,
+        paced: bool = False,
+        written: Collection[str] = (),
+        money: Sequence[tuple[str, Meter]] = (),
+    ) -> None:
         self.limits = limits
         self.running = 0
-        self._share = share
+        self._said: dict[str, tuple[int, str, float]] = {}  # limit → what the provider said it is, how, when
         self._clock = clock
-        self._paced = paced
         self._held = -math.inf
         self._meters: list[tuple[str, Meter, int]] = []
-        self.change(limits, share=share, paced=paced)
+        self.change(limits, share=share, paced=paced, written=written, money=money)
 
-    def change(self, limits: Limits, *, share: float = 1.0, paced: bool = False) -> None:
-        """Take other limits; what was used so far keeps counting."""
-        own, now = limits.shared(share), self._clock.mono()
+    def change(
+        self,
+        limits: Limits,
+        *,
+        share: float = 1.0,
+        paced: bool = False,
+        written: Collection[str] = (),
+        money: Sequence[tuple[str, Meter]] = (),
+    ) -> None:
+        """Take other limits; what was used so far and what the provider said keep counting.
+
+        Args:
+            written: the limits that stand in the operator's file: the provider's word may lower, never raise them.
+            money: meters in millionths of a dollar that this quota shares with others.
+        """
+        self._configured = limits
+        self._written = frozenset(written)
+        self._money = list(money)
+        self._share = share
+        self._paced = paced
+        self._build()
+
+    def _in_force(self) -> Limits:
+        """The configured limits, with what the provider said put in."""
+        told: dict[str, int] = {}
+        for name, (limit, _, _) in self._said.items():
+            configured = getattr(self._configured, name)
+            if name not in self._written or configured is None or limit < configured:
+                told[name] = limit
+        return replace(self._configured, **told) if told else self._configured  # type: ignore[arg-type]
+
+    def _build(self) -> None:
+        limits = self._in_force()
+        own, now = limits.shared(self._share), self._clock.mono()
         before = {name: meter for name, meter, _ in self._meters}
         same_day = limits.reset == self.limits.reset
         self.limits = limits
-        self._share = share
-        self._paced = paced
         self._concurrency = own.concurrency
         meters: list[tuple[str, Meter, int]] = []
         for name, kind in _METERS:
@@ -105,36 +158,92 @@ class Quota:
                     meter.settle(before[name].settled + before[name].inflight, now)
             meter.limit = limit
             meters.append((name, meter, kind))
+        meters += [(name, meter, MONEY) for name, meter in self._money]
         self._meters = meters
-        self._daily = [(meter, kind) for name, meter, kind in meters if name in _DAYS]
+        self._daily = [(meter, kind) for name, meter, kind in meters if name in _DAYS or kind == MONEY]
 
-    def reserve(self, prompt: int, completion: int, rank: int = 0) -> Ticket | None:
-        """Reserve a request with its tokens on every limit, or on none (None).
+    def learn(self, facts: Iterable[Fact], ticket: Ticket | None) -> None:
+        """Follow what the provider said: its limits, and what it says is left when that is less than we think.
+
+        To be called after the call's ticket was closed. What a provider says is as old as the call: what was used then
+        and was given back or fell out of a window since is not held against what is left now.
+        """
+        new = False
+        for fact in facts:
+            if fact.limit and fact.limit != self._said.get(fact.name, (0,))[0]:
+                self._said[fact.name] = (fact.limit, "a refusal" if fact.refused else "headers", self._clock.wall())
+                new = True
+        if new:
+            self._build()
+        for fact in facts:
+            if fact.left is not None:
+                self._lower(fact, fact.left, ticket)
+
+    def _lower(self, fact: Fact, left: int, ticket: Ticket | None) -> None:
+        """Count what others must have used of this key, as far as the provider's word proves it."""
+        meter = next((meter for name, meter, _ in self._meters if name == fact.name), None)
+        if meter is None:
+            return
+        now, before = self._clock.mono(), 0
+        if ticket is not None:
+            known = zip(ticket.meters, ticket.freed, strict=True)
+            before = next((freed for (_, own, _), freed in known if own is meter), 0)
+        meter.advance(now)
+        others = meter.limit - meter.settled - meter.inflight - (meter.freed - before) - left
+        if others > 0:
+            age = 0.0
+            if isinstance(meter, Sliding) and fact.reset is not None:  # forgotten no later than it says
+                age = max(0.0, meter.seconds + meter.grain - fact.reset)
+            meter.settle(others, now - age)
+
+    def unlearn(self) -> None:
+        """Another model answers now: what was said of the one before does not hold for it."""
+        if self._said:
+            self._said.clear()
+            self._build()
+
+    def rows(self) -> list[LimitRow]:
+        """The limits in force for all shards together, with what is left of our part; money is left out."""
+        now, found = self._clock.mono(), []
+        for name, meter, kind in self._meters:
+            if kind == MONEY:
+                continue
+            meter.advance(now)
+            limit, said = getattr(self.limits, name), self._said.get(name)
+            if said is not None and limit == said[0] != getattr(self._configured, name):
+                source, at = said[1:]
+            else:
+                source, at = "file" if name in self._written else "preset", 0.0
+            found.append(LimitRow(name, limit, max(0, meter.limit - meter.settled - meter.inflight), source, at))
+        return found
+
+    def reserve(self, prompt: int, completion: int, rank: int = 0, cost: int = 0) -> Ticket | None:
+        """Reserve a request with its tokens and its cost on every limit, or on none (None).
 
         Of a paced day quota, what is kept for answers to people is given to rank 0 alone.
         """
         now = self._clock.mono()
         if now < self._held or (self._concurrency is not None and self.running >= self._concurrency):
             return None
-        amounts = (1, prompt + completion, prompt, completion)
+        amounts = (1, prompt + completion, prompt, completion, cost)
         for _, meter, kind in self._meters:
             meter.advance(now)
-            if meter.settled + meter.inflight + amounts[kind] > meter.limit:
+            if meter.settled + meter.inflight + amounts[kind] > meter.limit and amounts[kind]:
                 return None
         if rank and self._paced:
             for meter, kind in self._daily:
-                if meter.settled + meter.inflight + amounts[kind] > meter.limit - meter.kept(now):
+                if meter.settled + meter.inflight + amounts[kind] > meter.limit - meter.kept(now) and amounts[kind]:
                     return None
         for _, meter, kind in self._meters:
             meter.inflight += amounts[kind]
         self.running += 1
         return Ticket(amounts, now, self._meters)
 
-    def settle(self, ticket: Ticket, prompt: int, cached: int, completion: int) -> None:
+    def settle(self, ticket: Ticket, prompt: int, cached: int, completion: int, cost: int = 0) -> None:
         """The call was made and used this."""
         if not self.limits.counts_cached:
             prompt = max(0, prompt - cached)
-        self._close(ticket, (1, prompt + completion, prompt, completion))
+        self._close(ticket, (1, prompt + completion, prompt, completion, cost))
 
     def keep(self, ticket: Ticket) -> None:
         """Nobody knows what the call used: all of it counts as used."""
@@ -142,13 +251,13 @@ class Quota:
 
     def keep_request(self, ticket: Ticket) -> None:
         """The call was refused: it counts as a request without tokens."""
-        self._close(ticket, (1, 0, 0, 0))
+        self._close(ticket, (1, 0, 0, 0, 0))
 
     def refund(self, ticket: Ticket) -> None:
         """The call was not made."""
-        self._close(ticket, (0, 0, 0, 0))
+        self._close(ticket, (0, 0, 0, 0, 0))
 
-    def _close(self, ticket: Ticket, used: tuple[int, int, int, int]) -> None:
+    def _close(self, ticket: Ticket, used: Amounts) -> None:
         if not ticket.open:
             return
         ticket.open = False
@@ -157,27 +266,32 @@ class Quota:
         at = min(now, ticket.at + WAY_SECONDS)
         for _, meter, kind in ticket.meters:
             meter.advance(now)
-            meter.inflight -= ticket.amounts[kind]
-            if used[kind]:
-                meter.settle(used[kind], at)
+            spent, reserved = used[kind], ticket.amounts[kind]
+            meter.inflight -= reserved
+            if spent:
+                meter.settle(spent, at)
+            if spent < reserved:
+                meter.freed += reserved - spent
 
     def hold(self, seconds: float) -> None:
         """The provider said to wait: nothing is admitted for so long."""
         self._held = max(self._held, self._clock.mono() + seconds)
 
-    def wait(self, prompt: int, completion: int, rank: int = 0) -> float:
+    def wait(self, prompt: int, completion: int, rank: int = 0, cost: int = 0) -> float:
         """Seconds until such a request may be admitted; 0: now; inf: it is larger than a limit.
 
         With only calls in flight in the way, a short guess: their settlement decides.
         """
         now = self._clock.mono()
-        amounts = (1, prompt + completion, prompt, completion)
+        amounts = (1, prompt + completion, prompt, completion, cost)
         longest = max(0.0, self._held - now)
         for _, meter, kind in self._meters:
-            longest = max(longest, meter.wait(amounts[kind], now))
+            if amounts[kind]:
+                longest = max(longest, meter.wait(amounts[kind], now))
         if rank and self._paced:
             for meter, kind in self._daily:
-                longest = max(longest, meter.unkept(amounts[kind], now))
+                if amounts[kind]:
+                    longest = max(longest, meter.unkept(amounts[kind], now))
         if self._concurrency is not None and self.running >= self._concurrency:
             longest = math.inf if self._concurrency == 0 else max(longest, 0.05)
         return longest
@@ -203,7 +317,8 @@ class Quota:
         It never meets the limit less the reserve for answers, before the reset or in any later part of a rolling day.
         """
         now = self._clock.mono()
-        return {"rpd" if kind == _REQUESTS else "tpd": meter.sustainable(now) for meter, kind in self._daily}
+        names = {_REQUESTS: "rpd", _TOKENS: "tpd"}
+        return {names[kind]: meter.sustainable(now) for meter, kind in self._daily if kind != MONEY}
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used in this day: of a shard's share, the same share.
@@ -216,7 +331,7 @@ class Quota:
             counted = row.prompt - (0 if self.limits.counts_cached else row.cached) + row.completion
             amounts = (math.ceil(row.requests * self._share), math.ceil(counted * self._share))
             for meter, kind in self._daily:
-                if meter.spent_since(wall - end, now):
+                if kind != MONEY and meter.spent_since(wall - end, now):
                     meter.advance(now)
                     meter.settle(amounts[kind], now - (wall - end))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from piyasad.model import (
     BotRow,
@@ -39,6 +39,10 @@ class Store(Protocol):
 
     async def beat(self, daemon_id: str, ttl: float) -> bool:
         """Prolong the lease. False when it had already run out (others may own our bots now)."""
+        ...
+
+    async def report(self, daemon_id: str, report: Mapping[str, Any]) -> None:
+        """Keep what this daemon says of itself, for `status`: plain JSON."""
         ...
 
     async def leave(self, daemon_id: str, summary: str) -> None:

@@ -34,7 +34,7 @@ from piyasad.store.base import StoreError
 from piyasad.store.dial import SESSION, for_writing, hang_up, wait_for
 from piyasad.store.failure import KNOWN, RETRY, as_store_error, is_down, is_row_fault, tell
 from piyasad.store.migrate import migrate
-from piyasad.store.text import clean
+from piyasad.store.text import clean, clean_json
 from piyasad.store.writer import LINGER_SECONDS, Writer
 
 log = structlog.stdlib.get_logger(__name__)
@@ -125,6 +125,9 @@ class PostgresStore:
 
     async def beat(self, daemon_id: str, ttl: float) -> bool:
         return bool(await self._run("beat", sql.BEAT, daemon_id, float(ttl)))
+
+    async def report(self, daemon_id: str, report: Mapping[str, Any]) -> None:
+        await self._run("report", sql.REPORT, daemon_id, clean_json(report))
 
     async def leave(self, daemon_id: str, summary: str) -> None:
         async def work(connection: _Connection) -> None:

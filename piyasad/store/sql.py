@@ -25,6 +25,8 @@ UPDATE daemon SET beat = clock_timestamp(), expiry = clock_timestamp() + make_in
 WHERE id = $1 AND expiry > clock_timestamp() RETURNING true
 """
 
+REPORT = "UPDATE daemon SET report = $2::text::jsonb WHERE id = $1"
+
 LEAVE_BOTS = """
 UPDATE bot SET owner = NULL WHERE id IN (SELECT id FROM bot WHERE owner = $1 ORDER BY id FOR UPDATE)
 """

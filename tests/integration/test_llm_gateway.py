@@ -6,91 +6,23 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from piyasad.clock import SystemClock
 from piyasad.config.report import ConfigError
-from piyasad.config.settings import Settings
-from piyasad.gateway import Expired, Gateway, NoProvider, build
-from piyasad.metrics import Metrics
+from piyasad.gateway import Expired, NoProvider
 from piyasad.model import Class, Usage
 from piyasad.providers.base import BadKey, BadModel, Completion, ProviderError, Refused, Throttled, TimedOut
-from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
+from piyasad.sandbox.llm import LlmConfig, LlmKey
 from piyasad.sandbox.llm_faults import Fault
 from piyasad.sandbox.llm_limits import Limits
-from tests.llm import ask, serving
-
-MODEL = "gpt-4.1-mini"
-ENV = {"KEY_A": "key-a", "KEY_B": "key-b"}
-Row = dict[str, Any]
-
-
-class Bench:
-    """A server with two accounts, and a gateway whose route leads over both."""
-
-    def __init__(self, llm: LlmServer, url: str) -> None:
-        self.llm = llm
-        self.url = url
-        self.metrics = Metrics()
-        self.usage: list[Usage] = []
-        self.opened: list[Gateway] = []
-
-    def settings(self, a: Row | None = None, b: Row | None = None, **gateway: Any) -> Settings:
-        providers = {}
-        for name, row in (("a", a), ("b", b)):
-            if row is not None:
-                base = {"kind": "openai", "base_url": self.url, "model": MODEL, "api_key_env": f"KEY_{name.upper()}"}
-                providers[name] = base | row
-        route = gateway.pop("route", list(providers))
-        return Settings.model_validate({"providers": providers, "gateway": {"route": route, **gateway}})
-
-    def gateway(self, a: Row | None = None, b: Row | None = None, share: float = 1.0, **gateway: Any) -> Gateway:
-        made = build(
-            self.settings(a, b, **gateway),
-            ENV,
-            SystemClock(),
-            self.metrics,
-            on_usage=self.usage.append,
-            share=share,
-        )
-        self.opened.append(made)
-        return made
-
-    def count(self, outcome: str, provider: str | None = None) -> float:
-        """Requests with that outcome."""
-        return sum(
-            sample.value
-            for metric in self.metrics.llm_requests.parent.collect()
-            for sample in metric.samples
-            if sample.name.endswith("_total")
-            and sample.labels["outcome"] == outcome
-            and provider in {None, sample.labels["provider"]}
-        )
-
-
-@asynccontextmanager
-async def a_bench(config: LlmConfig | None = None) -> AsyncIterator[Bench]:
-    llm = LlmServer(config or LlmConfig(keys=(LlmKey("key-a"), LlmKey("key-b"))))
-    async with serving(llm) as url:
-        made = Bench(llm, url)
-        try:
-            yield made
-        finally:
-            for gateway in made.opened:
-                await gateway.close()
+from tests.llm_bench import ENV, MODEL, Bench, a_bench, within
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     async with a_bench() as made:
         yield made
-
-
-def within(seconds: float, **kwargs: Any) -> Any:
-    return ask(time.monotonic() + seconds, **kwargs)
 
 
 async def test_a_text_comes_from_the_first_of_the_route(bench: Bench) -> None:
@@ -345,7 +277,7 @@ async def test_a_reload_keeps_usage_and_a_bad_one_changes_nothing(bench: Bench) 
     gateway = bench.gateway({"rpm": 3}, pace_daily_quota=False)
     await gateway.complete(within(5))
     gateway.apply(bench.settings({"rpm": 2}))
-    assert gateway.remaining() == {"a": {"rpm": 0.5}}
+    assert gateway.doors.remaining() == {"a": {"rpm": 0.5}}
     with pytest.raises(ConfigError):
         gateway.apply(bench.settings({"api_key_env": "NOT_SET"}, route=["a"]))
     await gateway.complete(within(5))

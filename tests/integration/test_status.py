@@ -36,6 +36,14 @@ username = "ayse_bot"
 chats = [{chat}]
 enabled = false
 """
+ROW = {"provider": "groq", "key": "ab", "model": "m", "state": "open"}
+REPORT = {
+    "stretch": 3.25,
+    "limits": [
+        ROW | {"name": "rpm", "limit": 30, "left": 12, "source": "file", "at": 0.0},
+        ROW | {"name": "tpd", "limit": 100_000, "left": 5, "source": "a refusal", "at": 1_795_424_400.0},
+    ],
+}
 
 
 @pytest.fixture
@@ -57,6 +65,7 @@ async def live(store: PostgresStore) -> None:
     """A daemon that holds Ali Hoca, hears in the chat and has heard one line."""
     await store.enter(DaemonRow("d1", 1, 2, "evim", 42, "hash", 0.0, True, ""), ttl=600)
     await store.take("d1", [(7, "Ali Hoca", "ali_bot")])
+    await store.report("d1", {"gateway": REPORT})
     await store.set_bot_state(7, "active", "")
     await store.ensure_chats([CHAT])
     await store.set_ear(CHAT, None, 7)
@@ -80,6 +89,11 @@ async def test_a_running_daemons_state_is_shown(store: PostgresStore, pg_dsn: st
     (daemon,) = state["daemons"]
     assert (daemon["shard"], daemon["host"], daemon["pid"], daemon["alive"]) == ("1/2", "evim", 42, True)
     assert [(bot["name"], bot["owner"]) for bot in state["bots"]] == [("Ali Hoca", "d1")]
+    assert state["stretch"] == 3.25
+    assert [(row["name"], row["limit"], row["left"], row["source"]) for row in state["limits"]] == [
+        ("rpm", 30, 12, "file"),
+        ("tpd", 100_000, 5, "a refusal, 23.11. 12:00"),
+    ]
     assert state["counts"] == {"received": 1}
     assert [(line["author"], line["text"]) for line in state["messages"]] == [("Deniz", "günaydın")]
     bots = await asyncio.to_thread(bots_of, file, None)

@@ -15,24 +15,7 @@ from hypothesis import strategies as st
 from piyasad.clock import LoopClock
 from piyasad.model import Usage
 from piyasad.providers.quota import WAY_SECONDS, Estimator, Limits, Quota, next_reset
-from tests.virtual import NOON, run_virtual
-
-
-class Hand:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.offset = NOON - 1000.0
-
-    def wall(self) -> float:
-        return self.now + self.offset
-
-    def mono(self) -> float:
-        return self.now
-
-    def boot(self) -> float:
-        return self.now
+from tests.virtual import NOON, HandClock, run_virtual
 
 
 def most_in_window(events: list[tuple[float, int]], seconds: float) -> int:
@@ -48,14 +31,14 @@ def most_in_window(events: list[tuple[float, int]], seconds: float) -> int:
 
 
 def test_every_limit_is_reserved_or_none() -> None:
-    quota = Quota(Limits(rpm=10, tpm=100), Hand())
+    quota = Quota(Limits(rpm=10, tpm=100), HandClock())
     assert quota.reserve(60, 20)
     assert quota.reserve(60, 20) is None  # no tokens
     assert quota.remaining() == {"rpm": 0.9, "tpm": 0.2}  # and no request taken either
 
 
 def test_what_was_not_used_comes_back() -> None:
-    clock = Hand()
+    clock = HandClock()
     quota = Quota(Limits(rpm=3, tpm=100, concurrency=3), clock)
     made, lost, refused = quota.reserve(20, 10), quota.reserve(20, 10), quota.reserve(20, 10)
     assert made
@@ -71,7 +54,7 @@ def test_what_was_not_used_comes_back() -> None:
 
 def test_cached_tokens_are_free_where_the_provider_says_so() -> None:
     for counts, left in ((True, 0.4), (False, 0.9)):
-        quota = Quota(Limits(tpm=100, counts_cached=counts), Hand())
+        quota = Quota(Limits(tpm=100, counts_cached=counts), HandClock())
         ticket = quota.reserve(60, 0)
         assert ticket
         quota.settle(ticket, 60, 50, 0)
@@ -79,14 +62,14 @@ def test_cached_tokens_are_free_where_the_provider_says_so() -> None:
 
 
 def test_input_and_output_have_limits_of_their_own() -> None:
-    quota = Quota(Limits(itpm=100, otpm=20), Hand())
+    quota = Quota(Limits(itpm=100, otpm=20), HandClock())
     assert quota.reserve(50, 15)
     assert quota.reserve(50, 15) is None
     assert quota.reserve(50, 5)
 
 
 def test_concurrency_is_capped() -> None:
-    quota = Quota(Limits(concurrency=1), Hand())
+    quota = Quota(Limits(concurrency=1), HandClock())
     ticket = quota.reserve(1, 1)
     assert ticket
     assert quota.reserve(1, 1) is None
@@ -96,11 +79,11 @@ def test_concurrency_is_capped() -> None:
 
 
 def test_a_larger_request_than_the_limit_never_fits() -> None:
-    assert Quota(Limits(tpm=100), Hand()).wait(90, 20) == math.inf
+    assert Quota(Limits(tpm=100), HandClock()).wait(90, 20) == math.inf
 
 
 def test_the_wait_is_until_enough_is_free() -> None:
-    clock = Hand()
+    clock = HandClock()
     quota = Quota(Limits(tpm=100), clock)
     ticket = quota.reserve(100, 0)
     assert ticket
@@ -115,7 +98,7 @@ def test_the_wait_is_until_enough_is_free() -> None:
 
 
 def test_a_provider_that_says_wait_is_left_alone() -> None:
-    clock = Hand()
+    clock = HandClock()
     quota = Quota(Limits(), clock)
     quota.hold(10_800)
     assert quota.reserve(1, 1) is None
@@ -125,13 +108,13 @@ def test_a_provider_that_says_wait_is_left_alone() -> None:
 
 
 def test_a_shard_works_with_its_share() -> None:
-    quotas = [Quota(Limits(rpm=30, tpm=1000), Hand(), share=1 / 4) for _ in range(4)]
+    quotas = [Quota(Limits(rpm=30, tpm=1000), HandClock(), share=1 / 4) for _ in range(4)]
     admitted = sum(1 for quota in quotas for _ in range(30) if quota.reserve(1, 1))
     assert 4 * 7 == admitted <= 30
 
 
 def test_a_call_under_way_counts_however_long_it_takes() -> None:
-    clock = Hand()
+    clock = HandClock()
     quota = Quota(Limits(rpm=1), clock)
     ticket = quota.reserve(1, 1)
     assert ticket
@@ -142,7 +125,7 @@ def test_a_call_under_way_counts_however_long_it_takes() -> None:
 
 
 def test_a_fixed_day_starts_anew_at_its_reset_and_not_when_the_clock_is_set_back() -> None:
-    clock = Hand()
+    clock = HandClock()
     clock.offset = next_reset(NOON, "00:00 America/Los_Angeles") - clock.now - 100
     quota = Quota(Limits(rpd=1, reset="00:00 America/Los_Angeles"), clock)
     ticket = quota.reserve(1, 1)
@@ -162,7 +145,7 @@ def test_the_next_reset_is_reckoned_in_its_zone(wall: float, hours: float) -> No
 
 
 def test_a_restart_remembers_the_day() -> None:
-    clock = Hand()
+    clock = HandClock()
     hour = NOON // 3600 * 3600
     rows = [
         Usage("groq", "", "m", hour - 3600, 10, 600, 100, 100, 0.0),
@@ -175,16 +158,16 @@ def test_a_restart_remembers_the_day() -> None:
     assert rolling.remaining()["tpd"] == pytest.approx(0.3)  # an hour's row counts from the hour's end
     clock.now += 3700
     assert rolling.remaining()["tpd"] == 1.0
-    shard = Quota(Limits(tpd=1000), Hand(), share=1 / 4)
+    shard = Quota(Limits(tpd=1000), HandClock(), share=1 / 4)
     shard.restore(rows)
     assert shard.remaining() == pytest.approx({"tpd": 0.3})  # a quarter of what is left
-    today = Quota(Limits(tpd=1000, reset="00:00 Europe/Istanbul"), Hand())
+    today = Quota(Limits(tpd=1000, reset="00:00 Europe/Istanbul"), HandClock())
     today.restore(rows)
     assert today.remaining() == pytest.approx({"tpd": 0.3})
 
 
 def test_other_limits_after_a_reload_forget_nothing() -> None:
-    clock = Hand()
+    clock = HandClock()
     quota = Quota(Limits(tpm=1000, tpd=10_000), clock)
     done, flying = quota.reserve(400, 0), quota.reserve(100, 0)
     assert done
@@ -197,7 +180,7 @@ def test_other_limits_after_a_reload_forget_nothing() -> None:
 
 
 def test_answers_to_people_have_a_reserve_that_melts_in_the_last_hour() -> None:
-    clock = Hand()
+    clock = HandClock()
     clock.offset = next_reset(NOON, "00:00 Europe/Istanbul") - clock.now - 7200
     quota = Quota(Limits(tpd=1000, reset="00:00 Europe/Istanbul"), clock, paced=True)
     ticket = quota.reserve(900, 0, 2)
@@ -212,7 +195,7 @@ def test_answers_to_people_have_a_reserve_that_melts_in_the_last_hour() -> None:
 
 
 def test_the_lasting_rate_uses_the_whole_day_and_never_more() -> None:
-    clock = Hand()
+    clock = HandClock()
     quota = Quota(Limits(tpd=86_400), clock)
     assert quota.lasting()["tpd"] == pytest.approx(1.0, rel=0.15)
     ticket = quota.reserve(43_200, 0)
@@ -234,7 +217,7 @@ def test_no_sliding_minute_holds_more_than_the_limits(
 ) -> None:
     """Whenever the provider counts a request, up to WAY_SECONDS late, and whatever it charges up to the estimate."""
     rng = random.Random(seed)
-    clock = Hand()
+    clock = HandClock()
     quota = Quota(Limits(rpm=rpm, tpm=tpm), clock)
     requests: list[tuple[float, int]] = []
     tokens: list[tuple[float, int]] = []

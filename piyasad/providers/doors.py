@@ -1,0 +1,148 @@
+"""All doors of the route together: whose quotas they share, what is left, and how much slower the room must talk.
+
+The gateway walks them and asks here what it tells others: stretch, remains, limits. Nothing here calls or admits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from piyasad.clock import Clock
+from piyasad.config.settings import Settings
+from piyasad.model import Usage
+from piyasad.providers.budget import Budget
+from piyasad.providers.door import Door
+from piyasad.providers.pace import Demand
+from piyasad.providers.quota import MOST_STRETCH, Quota
+
+STRETCH_SECONDS: Final = 5.0  # how long a reckoned stretch holds
+
+
+class Doors:
+    """The route. Iterating gives the doors in order."""
+
+    def __init__(
+        self, doors: Sequence[Door], clock: Clock, budget: Budget, *, paced: bool = True, share: float = 1.0
+    ) -> None:
+        self._doors = list(doors)
+        self._clock = clock
+        self.budget = budget
+        self.share = share
+        self._paced = paced
+        self._stretch = (-math.inf, 1.0)
+        self._demand = Demand(clock.mono())
+
+    def __iter__(self) -> Iterator[Door]:
+        return iter(self._doors)
+
+    def __getitem__(self, index: int) -> Door:
+        return self._doors[index]
+
+    def __len__(self) -> int:
+        return len(self._doors)
+
+    def replace(self, doors: Sequence[Door], settings: Settings) -> None:
+        """Take the doors of a new configuration. Their quotas take its limits and go on counting."""
+        self._doors = list(doors)
+        self._paced = settings.gateway.pace_daily_quota
+        self.change_share(self.share)
+        self._stretch = (-math.inf, self._stretch[1])
+
+    def change_share(self, share: float) -> None:
+        """This shard's part of every quota."""
+        self.share = share
+        money = self.budget.shared()
+        for quota, of in self.quotas().items():
+            quota.change(of[0].limits, share=share, paced=self._paced, written=of[0].written, money=money)
+
+    def quotas(self) -> dict[Quota, list[Door]]:
+        """Each quota with its doors: keys of one provider share one unless the file says otherwise."""
+        found: dict[Quota, list[Door]] = {}
+        for door in self._doors:
+            if door.quota is not None:
+                found.setdefault(door.quota, []).append(door)
+        return found
+
+    def note(self, prompt: int, spent: int, cost: float, *, answer: bool) -> None:
+        """A text was made."""
+        self._demand.note(prompt + spent, cost, answer=answer)
+
+    def remaining(self) -> dict[str, dict[str, float]]:
+        """What is left of each limit (0 to 1), by provider and configuration key; of several keys the fullest."""
+        found: dict[str, dict[str, float]] = {}
+        for door in self._doors:
+            if door.quota is not None:
+                row = found.setdefault(door.name, {})
+                for window, ratio in door.quota.remaining().items():
+                    row[window] = max(row.get(window, 0.0), ratio)
+        return found
+
+    def report(self) -> list[dict[str, Any]]:
+        """Each limit in force with its source, and each key's state, as `status` shows them."""
+        rows: list[dict[str, Any]] = []
+        for quota, doors in self.quotas().items():
+            of = {
+                "provider": doors[0].name,
+                "key": ", ".join(sorted({door.label for door in doors})),
+                "model": doors[0].provider.model,
+                "state": "; ".join(sorted({_state(door) for door in doors})),
+            }
+            rows += [of | asdict(row) for row in quota.rows()] or [of | {"name": "", "source": "no limits"}]
+        rows += [
+            {"provider": door.name, "key": "", "model": door.provider.model, "state": _state(door), "name": ""}
+            for door in self._doors
+            if door.quota is None
+        ]
+        return rows
+
+    def restore(self, rows: Iterable[Usage]) -> None:
+        """Count what earlier processes used. To be called once, before the first request."""
+        rows = list(rows)
+        for quota, doors in self.quotas().items():
+            names = {(door.name, door.label) for door in doors}
+            quota.restore(row for row in rows if (row.provider, row.key) in names)
+        self.budget.restore(rows)
+
+    def stretch(self) -> float:
+        """How many times slower than wanted the talk must be so that the day's quota lasts; at least 1.
+
+        1 when some provider has no daily quota, for then the day cannot run dry.
+        """
+        if not self._paced:
+            return 1.0
+        now = self._clock.mono()
+        if now - self._stretch[0] >= STRETCH_SECONDS:
+            self._demand.advance(now, self._stretch[1])
+            self._stretch = (now, min(MOST_STRETCH, max(self._by_quota(), self._by_money())))
+        return self._stretch[1]
+
+    def _by_quota(self) -> float:
+        lasting = [quota.lasting() for quota, doors in self.quotas().items() if not all(door.out for door in doors)]
+        factor = 1.0
+        for at, window in enumerate(("rpd", "tpd")):
+            if not lasting or not all(window in row for row in lasting):
+                continue  # somebody has no such limit: it cannot run out
+            left = math.fsum(row[window] for row in lasting) - self._demand.answers()[at]
+            factor = max(factor, _ratio(self._demand.paced()[at], left))
+        return factor
+
+    def _by_money(self) -> float:
+        if not self.budget.meters or any(door.is_free for door in self._doors if not door.out):
+            return 1.0
+        left = self.budget.sustainable() - self._demand.answers()[2]
+        return _ratio(self._demand.paced()[2], left)
+
+
+def _ratio(wanted: float, left: float) -> float:
+    if wanted <= 0:
+        return 1.0
+    return wanted / left if left > 0 else MOST_STRETCH
+
+
+def _state(door: Door) -> str:
+    if door.out:
+        return f"out: {door.out}"
+    return "failing" if door.breaker.is_open else "open"
