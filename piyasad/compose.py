@@ -6,6 +6,7 @@ exactly what will be sent: no later step changes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,31 +16,39 @@ from prometheus_async.aio import time as timed
 from piyasad import guards
 from piyasad.behaviour import length
 from piyasad.clock import Clock
-from piyasad.gateway import Expired, Gateway
+from piyasad.gateway import Gateway
 from piyasad.guards.case import Case, Guard, Verdict
 from piyasad.guards.cleanup import clean
 from piyasad.guards.repetition import worn_stems
 from piyasad.metrics import Metrics
 from piyasad.model import Class, Intent, IntentKind
 from piyasad.personas.prompt import Prompt, build
-from piyasad.providers.base import Brief, Completion, ProviderError, Request
-from piyasad.room import RoomView
+from piyasad.providers.base import Brief, Completion, Expired, ProviderError, Request
+from piyasad.room import Line, RoomView
 from piyasad.stage import BotState, ChatState, Stage
+from piyasad.text import fold, lower_tr, stem
 
 REWRITES = 2
 """Rewrites of one message at most, over all guards (behaviour 4)."""
 
-PROMPT_TOKENS = 1200
-"""No prompt is longer: the oldest lines go first (design: tokens are few)."""
+AIM_TOKENS, MOST_TOKENS = 800, 1200
+"""What a prompt usually takes, and hardly any is longer than (design: tokens are few): the oldest lines go first."""
 
 SLIM_STRETCH = 2.0
 """Above this stretch the prompt slims (design: tokens are few) …"""
 
-SLIM_HISTORY = 8
-"""… to so many lines of history and no past references."""
+SLIM_HISTORY, SLIM_TOKENS = 8, 700
+"""… to so many lines of history, so many tokens to aim at, and no past references."""
+
+REWRITE_HISTORY = 4
+"""Lines of history in a rewrite: it is about the line that was refused, not about the room."""
+
+MOST_AVOIDED = 5
+"""Worn words named in a prompt: more of them would be forgotten, and cost."""
 
 TEMPERATURE = 0.9
 
+_WORD = re.compile(r"\w+")
 _CLASS = {IntentKind.ANSWER: Class.ANSWER, IntentKind.REPLY: Class.REPLY}
 
 
@@ -164,22 +173,28 @@ class Composer:
         return build(
             bot.persona,
             intent,
-            [line.message for line in view.lines[-history:]],
+            view.messages,
             system=bot.system,
             roster=chat.roster,
             own_lines=() if slim else own[-2:],
-            avoid=worn_stems(view.lines, frozenset(symbol.lower() for symbol in bot.persona.watchlist)),
+            avoid=self._worn(view),
             plan=length.plan(intent.length),
             zone=settings.zone,
             now=now,
             people_as=settings.privacy.people_as,
             masked=settings.privacy.mask,
-            history=history,
-            budget_tokens=PROMPT_TOKENS,
+            history=REWRITE_HISTORY if rejected else history,
+            aim_tokens=SLIM_TOKENS if slim else AIM_TOKENS,
+            budget_tokens=MOST_TOKENS,
             restate=restate,
             objection=objection.hint if objection is not None else "",
             rejected=rejected,
         )
+
+    def _worn(self, view: RoomView) -> list[str]:
+        """Words heard too often lately, as they were last written; what the persona watches is never among them."""
+        own = frozenset(word for term in self._bot.persona.watch_terms for word in term)
+        return [heard(worn, view.lines) for worn in worn_stems(view.lines, own)[:MOST_AVOIDED]]
 
     def _brief(self, chat: ChatState, view: RoomView, intent: Intent, rejected: str) -> Brief:
         persona, target = self._bot.persona, intent.target
@@ -208,3 +223,13 @@ class Composer:
             history=tuple(history),
             seed=self._bot.rng.getrandbits(32),
         )
+
+
+def heard(worn: str, lines: Sequence[Line]) -> str:
+    """A stem as a word of the room: in the form in which it was last written, for a stem is not to be shown."""
+    for line in reversed(lines):
+        if worn in line.content:
+            for word in _WORD.findall(line.message.text):
+                if stem(fold(word)) == worn:
+                    return lower_tr(word)
+    return worn

@@ -6,9 +6,7 @@ text wait past its deadline, and knows nothing of Telegram or the store.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,11 +17,14 @@ from piyasad.clock import Clock
 from piyasad.config.settings import Settings
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
+from piyasad.providers.admission import Admission, Job
 from piyasad.providers.base import (
     BadKey,
     BadModel,
     BadRequest,
     Completion,
+    Expired,
+    NoProvider,
     NotSent,
     ProviderError,
     Refused,
@@ -38,7 +39,6 @@ from piyasad.providers.budget import Budget
 from piyasad.providers.door import Door, open_doors
 from piyasad.providers.doors import Doors
 from piyasad.providers.http import make_client
-from piyasad.providers.queue import Queue
 from piyasad.providers.quota import Quota, Ticket
 
 log = structlog.stdlib.get_logger(__name__)
@@ -46,31 +46,6 @@ log = structlog.stdlib.get_logger(__name__)
 MOST_CALLS: Final = 3  # of one text, over retries and fallbacks together
 UNSAID_WAIT: Final = 5.0  # s; after a 429 that does not say how long to wait
 UNSAID_DAY_WAIT: Final = 600.0  # s; the same when it was about a day's limit
-
-
-class Expired(ProviderError):
-    """The deadline passed before a call was made: it cost nothing."""
-
-
-class NoProvider(ProviderError):
-    """Nobody is left to ask: every key is out until the next reload."""
-
-
-class _Job:
-    """A text on its way: what was tried, and where it stands in the queue."""
-
-    __slots__ = ("calls", "chars", "error", "excluded", "future", "queued", "request", "tried", "waited")
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.chars = len(request.system) + len(request.user)
-        self.calls = 0
-        self.error: ProviderError | None = None
-        self.tried: list[Door] = []  # failed here; others first
-        self.excluded: list[Door] = []  # never again for this text
-        self.future: asyncio.Future[tuple[Door, Ticket | None]] | None = None
-        self.queued = False
-        self.waited = 0.0
 
 
 class Gateway:
@@ -96,9 +71,7 @@ class Gateway:
         self._timeout = timeout_seconds
         self._client = client
         self._env = env or {}
-        self._queue: Queue[_Job] = Queue()
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._admission = Admission(self.doors, clock, self._books)
 
     # --- what others ask
     async def complete(self, request: Request) -> Completion:
@@ -109,16 +82,9 @@ class Gateway:
             NoProvider: no key is left that could be asked.
             ProviderError: of the last call made; `Throttled` also when no quota frees up before the deadline.
         """
-        job = _Job(request)
+        job = Job(request)
         while True:
-            now = self._clock.mono()
-            if now >= request.deadline:
-                self._books.unasked("expired")
-                raise job.error or Expired("the deadline passed before anybody could be asked")
-            taken = None if self._queue else self._take(job, now, ())
-            if taken is None:
-                taken = await self._wait(job, now)
-                job.waited += self._clock.mono() - now
+            taken = await self._admission.admit(job)
             if not job.calls:
                 self._books.waited(request, job.waited)
             try:
@@ -127,7 +93,7 @@ class Gateway:
                 raise
             except ProviderError as error:
                 job.error = error
-                if job.calls >= MOST_CALLS or not self._eligible(job):
+                if job.calls >= MOST_CALLS or not self._admission.eligible(job):
                     raise
 
     def stretch(self) -> float:
@@ -163,154 +129,23 @@ class Gateway:
             gateway.budget_usd_per_day, gateway.budget_usd_per_month, settings.zone, share=self.doors.share
         )
         self.doors.replace(doors, settings)
-        self._pump()
+        self._admission.pump()
 
     async def close(self) -> None:
         """Give connections back. Requests still waiting are refused."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        for job in self._queue:
-            if job.future is not None and not job.future.done():
-                job.future.set_exception(NoProvider("the gateway is closed"))
-        self._queue.clear()
+        self._admission.close()
         for door in self.doors:
             await door.provider.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
 
-    # --- admission
-    def _eligible(self, job: _Job) -> list[Door]:
-        return [door for door in self.doors if not door.out and door not in job.excluded]
-
-    def _take(self, job: _Job, now: float, blocked: Sequence[Door]) -> tuple[Door, Ticket | None] | None:
-        """The first door of the route that admits the text now; one that failed it before only if no other does."""
-        request = job.request
-        rank = request.klass.rank
-        for again in (False, True) if job.tried else (False,):
-            for door in self.doors:
-                if door.out or door in blocked or (door in job.tried) is not again or door in job.excluded:
-                    continue
-                if not door.breaker.admits(now):
-                    continue
-                quota = door.quota
-                ticket = None
-                if quota is not None:
-                    prompt, spent = door.estimator.tokens(job.chars), request.max_tokens + door.allowance
-                    ticket = quota.reserve(prompt, spent, rank, door.micros(prompt, 0, spent))
-                    if ticket is None:
-                        continue
-                door.breaker.begin()
-                return door, ticket
-        return None
-
-    def _soonest(self, job: _Job, doors: Iterable[Door], now: float) -> float:
-        """Seconds until one of these doors may admit the text."""
-        request, rank = job.request, job.request.klass.rank
-        soonest = math.inf
-        for door in doors:
-            wait = door.breaker.wait(now)
-            if door.quota is not None and wait < soonest:
-                prompt, spent = door.estimator.tokens(job.chars), request.max_tokens + door.allowance
-                wait = max(wait, door.quota.wait(prompt, spent, rank, door.micros(prompt, 0, spent)))
-            soonest = min(soonest, wait)
-        return soonest
-
-    async def _wait(self, job: _Job, now: float) -> tuple[Door, Ticket | None]:
-        """Stand in the queue until a door admits the text, or its deadline."""
-        eligible = self._eligible(job)
-        if self._closed or not eligible:
-            raise job.error or NoProvider("every key is out until the next reload")
-        left = job.request.deadline - now
-        soonest = self._soonest(job, eligible, now)
-        if soonest >= left:
-            self._books.unasked("throttled")
-            raise job.error or Throttled(
-                f"no quota frees up within the {left:.0f} s left" if soonest < math.inf else "larger than every limit",
-                None if math.isinf(soonest) else soonest,
-            )
-        loop = asyncio.get_running_loop()
-        job.future = loop.create_future()
-        self._queue.add(job, job.request.klass.rank, job.request.bot_id)
-        job.queued = True
-        deadline = loop.call_later(left, self._expire, job)
-        self._pump()
-        try:
-            return await job.future
-        except asyncio.CancelledError:
-            if job.future.done() and not job.future.cancelled() and job.future.exception() is None:
-                self._give_back(*job.future.result())
-            raise
-        finally:
-            deadline.cancel()
-            self._leave(job)
-
-    def _leave(self, job: _Job) -> None:
-        if job.queued:  # it left before its turn
-            self._queue.remove(job)
-            job.queued = False
-            self._pump()
-        job.future = None
-        if not self._queue and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _expire(self, job: _Job) -> None:
-        if job.future is not None and not job.future.done():
-            self._books.unasked("expired")
-            job.future.set_exception(job.error or Expired("the deadline passed while waiting for quota"))
-
-    def _give_back(self, door: Door, ticket: Ticket | None) -> None:
-        """Admitted, but nobody is there any more to make the call."""
-        door.breaker.abandon()
-        if ticket is not None and door.quota is not None:
-            door.quota.refund(ticket)
-        self._pump()
-
-    def _pump(self) -> None:
-        """Admit from the queue in order. Nobody overtakes at a door that one before him waits for."""
-        if not self._queue:
-            return
-        now = self._clock.mono()
-        blocked: list[Door] = []
-        live = [door for door in self.doors if not door.out]
-        index, again = 0, math.inf
-        while index < len(self._queue) and len(blocked) < len(live):
-            job = self._queue.at(index)
-            future = job.future
-            eligible = self._eligible(job)
-            if future is None or future.done() or not eligible:
-                self._queue.drop(index)
-                job.queued = False
-                if future is not None and not future.done():
-                    future.set_exception(job.error or NoProvider("every key is out until the next reload"))
-                continue
-            taken = self._take(job, now, blocked)
-            if taken is not None:
-                self._queue.admit(index)
-                job.queued = False
-                future.set_result(taken)
-                continue
-            again = min(again, self._soonest(job, (door for door in eligible if door not in blocked), now))
-            blocked += [door for door in eligible if door not in blocked]
-            index += 1
-        self._alarm(now, again)
-
-    def _alarm(self, now: float, seconds: float) -> None:
-        """Look at the queue again after so long."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._queue and seconds < math.inf:
-            self._timer = asyncio.get_running_loop().call_later(max(0.005, seconds), self._pump)
-
     # --- one call
-    async def _call(self, job: _Job, door: Door, ticket: Ticket | None) -> Completion:
+    async def _call(self, job: Job, door: Door, ticket: Ticket | None) -> Completion:
         request, quota = job.request, door.quota
         left = request.deadline - self._clock.mono()
         if left <= 0:
-            self._give_back(door, ticket)
+            self._admission.give_back(door, ticket)
             self._books.unasked("expired")
             raise job.error or Expired("the deadline passed while waiting for quota")
         timeout = min(self._timeout, left)
@@ -326,7 +161,7 @@ class Gateway:
             door.breaker.abandon()
             if ticket is not None and quota is not None:
                 quota.keep(ticket)
-            self._pump()
+            self._admission.pump()
             raise
         door.breaker.success()
         prompt, cached, spent = completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens
@@ -342,19 +177,19 @@ class Gateway:
             if completion.facts:
                 quota.learn(completion.facts, ticket)
         self._books.answered(door)
-        if self._queue:
-            self._pump()
+        if self._admission.waiting:
+            self._admission.pump()
         return dataclasses.replace(completion, cost=cost, calls=job.calls)
 
-    def _another_could(self, job: _Job, door: Door, within: float) -> bool:
+    def _another_could(self, job: Job, door: Door, within: float) -> bool:
         """Whether some other provider could still answer this text if this one does not."""
         if len(self.doors) == 1 or job.calls + 1 >= MOST_CALLS:
             return False
         now = self._clock.mono()
-        others = (d for d in self._eligible(job) if d is not door and not d.breaker.is_open)
-        return self._soonest(job, others, now) < within
+        others = (d for d in self._admission.eligible(job) if d is not door and not d.breaker.is_open)
+        return self._admission.soonest(job, others, now) < within
 
-    def _failed(self, job: _Job, door: Door, ticket: Ticket | None, error: ProviderError) -> None:
+    def _failed(self, job: Job, door: Door, ticket: Ticket | None, error: ProviderError) -> None:
         """Settle what a failed call used, and draw the consequence for its door."""
         now = self._clock.mono()
         if error.usage is not None:
@@ -384,7 +219,7 @@ class Gateway:
         elif door not in job.tried:
             job.tried.append(door)
         self._books.failed(door, error)
-        self._pump()
+        self._admission.pump()
 
     def _bad_model(self, door: Door, error: BadModel) -> None:
         use = getattr(door.provider, "use_model", None)

@@ -120,6 +120,14 @@ class BadRequest(ProviderError):
     """The provider rejects the request itself: a fault of ours."""
 
 
+class Expired(ProviderError):
+    """The deadline passed before a call was made: it cost nothing."""
+
+
+class NoProvider(ProviderError):
+    """Nobody is left to ask: every key is out until the next reload."""
+
+
 class Provider(Protocol):
     """One LLM API. A call either gives a completion or raises a `ProviderError`; it never retries by itself."""
 

@@ -11,6 +11,9 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
+Place = tuple[int, float, int]
+"""A place in the order: class, round, arrival."""
+
 
 class Queue(Generic[Item]):
     """A bot's second text waits for the others' first; so no bot crowds out the rest of its class."""
@@ -31,12 +34,16 @@ class Queue(Generic[Item]):
         """The one at that place, 0 first."""
         return self._rows[index][3]
 
-    def add(self, item: Item, rank: int, bot: int) -> None:
-        """Put it where it belongs."""
+    def add(self, item: Item, rank: int, bot: int, place: Place | None = None) -> Place:
+        """Put it where it belongs, or back to its `place`; the place that it has."""
+        if place is not None:
+            insort(self._rows, (*place, item))
+            return place
         turn = max(self._round.get(rank, 0.0), self._next.get((rank, bot), 0.0))
         self._next[rank, bot] = turn + 1
         self._arrivals += 1  # no two rows are equal up to here, so items are never compared
         insort(self._rows, (rank, turn, self._arrivals, item))
+        return rank, turn, self._arrivals
 
     def admit(self, index: int) -> None:
         """The one at that place has its turn: the round moves on."""

@@ -10,9 +10,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from piyasad.config.report import ConfigError
-from piyasad.gateway import Expired, NoProvider
 from piyasad.model import Class, Usage
-from piyasad.providers.base import BadKey, BadModel, Completion, ProviderError, Refused, Throttled, TimedOut
+from piyasad.providers.base import (
+    BadKey,
+    BadModel,
+    Completion,
+    Expired,
+    NoProvider,
+    ProviderError,
+    Refused,
+    Throttled,
+    TimedOut,
+)
 from piyasad.sandbox.llm import LlmConfig, LlmKey
 from piyasad.sandbox.llm_faults import Fault
 from piyasad.sandbox.llm_limits import Limits

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
-from piyasad.gateway import Expired, Gateway
+from piyasad.gateway import Gateway
 from piyasad.metrics import Metrics
 from piyasad.model import Class, Usage
-from piyasad.providers.base import Completion, ProviderError, Request, Throttled, Transient
+from piyasad.providers.base import Completion, Expired, ProviderError, Request, Throttled, Transient
 from piyasad.providers.breaker import MOST_SECONDS, Breaker
 from piyasad.providers.door import Door
 from piyasad.providers.quota import Estimator, Limits, Quota, next_reset
