@@ -31,6 +31,7 @@ from piyasad.configload import ConfigError, Problem, load
 from piyasad.crew import Crew
 from piyasad.metrics import Metrics
 from piyasad.model import DaemonRow, Usage
+from piyasad.nerve import Nerve
 from piyasad.ops import log as logs
 from piyasad.ops.http import HttpServer, Readiness
 from piyasad.ops.notify import Notifier
@@ -110,7 +111,7 @@ class Engine:
         self._shard = shard
         self._clock = clock
         self._exact_listen = exact_listen
-        self._metrics = Metrics()
+        self._metrics = Metrics(redis=bool(settings.store.redis))
         self._notify = Notifier(env)
         self._stage = Stage(settings, shard, settings.simulation.seed or secrets.randbits(32))
         self._supervisor: Supervisor
@@ -118,6 +119,7 @@ class Engine:
         self._store: PostgresStore | None = None
         self._leases: shards.Leases | None = None
         self._gateway: gateway.Gateway | None = None
+        self._nerve: Nerve | None = None
         self._crew: Crew | None = None
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
@@ -207,6 +209,9 @@ class Engine:
         if self._embedded is not None:
             vital("database", self._embedded.ended())
         vital("leases", leases.run())
+        if settings.store.redis and self._shard[1] > 1:
+            self._nerve = Nerve(settings, self._shard, store, door, self._clock, self._metrics)
+            vital("redis", self._nerve.run())
         vital("tick", self._tick(self._crew, store, door))
         vital("loop lag", self._watch_lag())
         self._crew.start(at_once=self.at_once)
@@ -380,6 +385,8 @@ class Engine:
         await self._supervisor.stop(list(self._supervisor.names), 0.0)
         if self._gateway is not None:
             await self._gateway.close()
+        if self._nerve is not None:
+            await self._nerve.close()
         if self._store is not None:
             if self._leases is not None:
                 try:

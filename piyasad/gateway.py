@@ -17,7 +17,7 @@ from piyasad.clock import Clock
 from piyasad.config.settings import Settings
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
-from piyasad.providers.admission import Admission, Job
+from piyasad.providers.admission import Admission, Job, Sharer
 from piyasad.providers.base import (
     BadKey,
     BadModel,
@@ -99,6 +99,14 @@ class Gateway:
     def stretch(self) -> float:
         """How many times slower than wanted the talk must be so that the day's quota lasts; at least 1."""
         return self.doors.stretch()
+
+    def share_with(self, sharer: Sharer) -> None:
+        """From now on every reservation is made with the other shards, too."""
+        self._admission.sharer = sharer
+
+    def look_again(self) -> None:
+        """Something changed for those who wait."""
+        self._admission.pump()
 
     def report(self) -> dict[str, Any]:
         """What `status` shows: each limit with its source, and the stretch."""

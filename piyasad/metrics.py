@@ -49,9 +49,9 @@ K = TypeVar("K", bound=Single | AnyFamily)
 
 
 class Metrics:
-    """Attributes are the contract's names without `piyasad_` and the unit."""
+    """Attributes are the contract's names without `piyasad_` and the unit. `redis`: one is configured."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, redis: bool = False) -> None:
         registry = self.registry = CollectorRegistry()
         self._all: list[Single | AnyFamily] = []
 
@@ -87,9 +87,7 @@ class Metrics:
         self.llm_requests = counters("llm_requests", "Calls to LLM providers", "provider", "model", "outcome")
         self.llm_tokens = counters("llm_tokens", "Tokens as the providers count them", "provider", "model", "type")
         self.llm_cost_usd = counters("llm_cost_usd", "Cost in US dollars", "provider", "model")
-        self.llm_wait = histograms(
-            "llm_wait_seconds", "Time from asking the gateway to its answer", LONG_BUCKETS, "class"
-        )
+        self.llm_wait = histograms("llm_wait_seconds", "Time a text waited for its first call", LONG_BUCKETS, "class")
         self.quota_remaining_ratio = gauges(
             "quota_remaining_ratio", "What is left of a provider's limit", "provider", "window"
         )
@@ -102,6 +100,7 @@ class Metrics:
         self.guard_verdicts = counters("guard_verdicts", "Objections of the guards", "guard", "verdict")
         self.governor = counters("governor", "Turns held back by the governor", "reason")
         self.store_query = histograms("store_query_seconds", "Time of a statement", QUERY_BUCKETS, "query")
+        self.redis_up = gauge("redis_up", "1 while Redis answers") if redis else None
         self.feed_lag = histogram("feed_lag_seconds", "Age of another shard's message when we hear it", LONG_BUCKETS)
         self.bots = gauges("bots", "Bots of this shard by state", "state")
         self.bot_restarts = counter("bot_restarts", "Bots started again after a crash")

@@ -7,7 +7,7 @@ clock. Days and months are those of the configuration's time zone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -31,18 +31,25 @@ class Budget:
         self._clock = clock
         self._zone: ZoneInfo | None = None
         self._share = 1.0
+        self._dollars = (0.0, 0.0)
         self.meters: list[tuple[str, Daily]] = []
 
     def change(self, per_day: float, per_month: float, zone: ZoneInfo, *, share: float = 1.0) -> None:
         """Take other budgets; what was spent keeps counting, but for a time zone that changed."""
         known = dict(self.meters) if zone == self._zone else {}
-        self._zone, self._share = zone, share
+        self._zone, self._share, self._dollars = zone, share, (per_day, per_month)
         self.meters = []
         for name, dollars in ((DAY_NAME, per_day), (MONTH_NAME, per_month)):
             if dollars > 0:
                 meter = known.get(name) or self._meter(name, zone)
                 meter.limit = math.floor(dollars * MICROS * share)
                 self.meters.append((name, meter))
+
+    def forget(self, share: float) -> None:
+        """Begin the counts anew with another share; `restore` is to follow."""
+        zone, self._zone = self._zone, None
+        if zone is not None:
+            self.change(*self._dollars, zone, share=share)
 
     def shared(self) -> list[tuple[str, Meter]]:
         """The meters, as the quotas take them."""
@@ -55,13 +62,17 @@ class Budget:
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes spent. Rows are by the hour: each counts from its hour's end."""
+        for _, meter, _, amount in self.spent(rows, self._share):
+            meter.settle(amount, self._clock.mono())
+
+    def spent(self, rows: Iterable[Usage], share: float = 1.0) -> Iterator[tuple[str, Meter, float, int]]:
+        """What of earlier usage counts: budget, its meter, age in seconds, millionths of a dollar."""
         now, wall = self._clock.mono(), self._clock.wall()
         for row in rows:
-            spent = math.ceil(row.cost * MICROS * self._share)
-            age = max(0.0, wall - (row.at + _HOUR))
-            for _, meter in self.meters:
-                if spent and meter.spent_since(age, now):
-                    meter.settle(spent, now)
+            amount, age = math.ceil(row.cost * MICROS * share), max(0.0, wall - (row.at + _HOUR))
+            for name, meter in self.meters:
+                if amount and meter.spent_since(age, now):
+                    yield name, meter, age, amount
 
     def _meter(self, name: str, zone: ZoneInfo) -> Daily:
         wall, now = self._clock.wall, self._clock.mono()

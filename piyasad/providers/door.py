@@ -23,11 +23,12 @@ from piyasad.providers.anthropic import AnthropicProvider
 from piyasad.providers.base import Provider
 from piyasad.providers.breaker import Breaker
 from piyasad.providers.budget import MICROS
+from piyasad.providers.estimate import Estimator
 from piyasad.providers.gemini import GeminiProvider
 from piyasad.providers.http import HttpProvider
 from piyasad.providers.meter import Meter
 from piyasad.providers.openai import OpenAIProvider
-from piyasad.providers.quota import Estimator, Limits, Quota
+from piyasad.providers.quota import Limits, Quota
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -6,7 +6,8 @@ The gateway walks them and asks here what it tells others: stretch, remains, lim
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -15,8 +16,9 @@ from piyasad.config.settings import Settings
 from piyasad.model import Usage
 from piyasad.providers.budget import Budget
 from piyasad.providers.door import Door
+from piyasad.providers.meter import Meter
 from piyasad.providers.pace import Demand
-from piyasad.providers.quota import MOST_STRETCH, Quota
+from piyasad.providers.quota import MONEY, MOST_STRETCH, Quota
 
 STRETCH_SECONDS: Final = 5.0  # how long a reckoned stretch holds
 
@@ -31,9 +33,12 @@ class Doors:
         self._clock = clock
         self.budget = budget
         self.share = share
+        self._concurrent = share
+        self._sharing = 1  # shards that draw on the same count
         self._paced = paced
         self._stretch = (-math.inf, 1.0)
         self._demand = Demand(clock.mono())
+        self._names = _names(self.quotas())
 
     def __iter__(self) -> Iterator[Door]:
         return iter(self._doors)
@@ -47,6 +52,7 @@ class Doors:
     def replace(self, doors: Sequence[Door], settings: Settings) -> None:
         """Take the doors of a new configuration. Their quotas take its limits and go on counting."""
         self._doors = list(doors)
+        self._names = _names(self.quotas())
         self._paced = settings.gateway.pace_daily_quota
         self.change_share(self.share)
         self._stretch = (-math.inf, self._stretch[1])
@@ -56,7 +62,48 @@ class Doors:
         self.share = share
         money = self.budget.shared()
         for quota, of in self.quotas().items():
-            quota.change(of[0].limits, share=share, paced=self._paced, written=of[0].written, money=money)
+            quota.change(
+                of[0].limits,
+                share=share,
+                paced=self._paced,
+                written=of[0].written,
+                money=money,
+                concurrent=self._concurrent,
+            )
+
+    def count_anew(self, rows: Iterable[Usage], *, share: float, concurrent: float, sharing: int) -> None:
+        """Take another share of every limit; of days and budgets what `rows` leave of it.
+
+        Args:
+            share: of requests, tokens and money.
+            concurrent: of the calls at once.
+            sharing: how many shards draw on that share; each paces itself to its part.
+        """
+        self._concurrent, self._sharing = concurrent, sharing
+        self.budget.forget(share)
+        for quota in self.quotas():
+            quota.forget_days()
+        self.change_share(share)
+        self.restore(rows)
+        self._stretch = (-math.inf, self._stretch[1])
+
+    def spent(self, rows: Iterable[Usage]) -> dict[tuple[str, Meter], dict[float, int]]:
+        """What all shards used of days and budgets: by name and meter, amounts by age in seconds."""
+        found: dict[tuple[str, Meter], dict[float, int]] = {}
+        rows = list(rows)
+        for quota, doors in self.quotas().items():
+            names = {(door.name, door.label) for door in doors}
+            spent = quota.spent(row for row in rows if (row.provider, row.key) in names)
+            _gather(found, self.name_of(quota), spent)
+            for name, meter, kind in quota.meters:
+                if meter.long and kind != MONEY and meter.inflight:
+                    _gather(found, self.name_of(quota), [(name, meter, 0.0, meter.inflight)])
+        _gather(found, "budget", self.budget.spent(rows))
+        return found
+
+    def name_of(self, quota: Quota) -> str:
+        """What all shards call this quota."""
+        return self._names[quota]
 
     def quotas(self) -> dict[Quota, list[Door]]:
         """Each quota with its doors: keys of one provider share one unless the file says otherwise."""
@@ -125,15 +172,32 @@ class Doors:
         for at, window in enumerate(("rpd", "tpd")):
             if not lasting or not all(window in row for row in lasting):
                 continue  # somebody has no such limit: it cannot run out
-            left = math.fsum(row[window] for row in lasting) - self._demand.answers()[at]
+            left = math.fsum(row[window] for row in lasting) / self._sharing - self._demand.answers()[at]
             factor = max(factor, _ratio(self._demand.paced()[at], left))
         return factor
 
     def _by_money(self) -> float:
         if not self.budget.meters or any(door.is_free for door in self._doors if not door.out):
             return 1.0
-        left = self.budget.sustainable() - self._demand.answers()[2]
+        left = self.budget.sustainable() / self._sharing - self._demand.answers()[2]
         return _ratio(self._demand.paced()[2], left)
+
+
+def _names(quotas: Mapping[Quota, Sequence[Door]]) -> dict[Quota, str]:
+    """By the provider; by key, too, where its keys have quotas of their own."""
+    of = Counter(doors[0].name for doors in quotas.values())
+    return {
+        quota: f"{doors[0].name}/{doors[0].label}" if of[doors[0].name] > 1 else doors[0].name
+        for quota, doors in quotas.items()
+    }
+
+
+def _gather(
+    found: dict[tuple[str, Meter], dict[float, int]], of: str, rows: Iterable[tuple[str, Meter, float, int]]
+) -> None:
+    for name, meter, age, amount in rows:
+        ages = found.setdefault((f"{of}/{name}", meter), {})
+        ages[age] = ages.get(age, 0) + amount
 
 
 def _ratio(wanted: float, left: float) -> float:

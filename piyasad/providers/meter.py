@@ -54,6 +54,15 @@ class Meter(Protocol):
         """Whether something used `age` seconds ago still counts."""
         ...
 
+    @property
+    def long(self) -> bool:
+        """Whether it counts over a day or more."""
+        ...
+
+    def mirror(self, total: int, now: float) -> None:
+        """Somebody else keeps the count: this is what counts now, with what is in flight here."""
+        ...
+
 
 class Sliding:
     """An amount counts for `seconds`. Kept in slots, each forgotten when its last moment is out of the window.
@@ -135,6 +144,26 @@ class Sliding:
     def spent_since(self, age: float, now: float) -> bool:
         return age < self.seconds
 
+    @property
+    def long(self) -> bool:
+        return self.seconds >= DAY
+
+    def mirror(self, total: int, now: float) -> None:
+        self.advance(now)
+        self.settle(total - self.settled - self.inflight, now)
+
+    def recent(self, now: float) -> dict[float, int]:
+        """What counts now, by age in seconds; what is in flight is 0 old."""
+        self.advance(now)
+        first = self._first or 0
+        found: dict[float, int] = {0.0: self.inflight} if self.inflight else {}
+        for slot in range(first, first + self._size):
+            amount = self._ring[slot % self._size]
+            if amount > 0:
+                age = max(0.0, now - (slot + 1) * self.grain)
+                found[age] = found.get(age, 0) + amount
+        return found
+
 
 class Daily:
     """An amount counts until the next reset. `wall()` is Unix time, `after(t)` the first reset later than `t`.
@@ -142,7 +171,19 @@ class Daily:
     `longest` is how long such a period lasts at most: what is older surely counts no more.
     """
 
-    __slots__ = ("_after", "_began", "_reserve", "_until", "_wall", "freed", "inflight", "limit", "reset", "settled")
+    __slots__ = (
+        "_after",
+        "_began",
+        "_reserve",
+        "_until",
+        "_wall",
+        "freed",
+        "inflight",
+        "limit",
+        "longest",
+        "reset",
+        "settled",
+    )
 
     def __init__(
         self,
@@ -160,6 +201,7 @@ class Daily:
         self.freed = 0
         self._wall = wall
         self._after = after
+        self.longest = longest
         self._reserve = reserve
         at = wall()
         self._began = at - longest  # the last reset before now: the newest that is not later
@@ -212,3 +254,11 @@ class Daily:
 
     def spent_since(self, age: float, now: float) -> bool:
         return self._wall() - age > self._began
+
+    @property
+    def long(self) -> bool:
+        return True
+
+    def mirror(self, total: int, now: float) -> None:
+        self.advance(now)
+        self.settled = max(0, total - self.inflight)

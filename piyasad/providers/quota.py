@@ -7,7 +7,7 @@ process; pure but for the clock that is handed in. It never waits: it says how l
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from piyasad.clock import Clock
 from piyasad.model import Usage
 from piyasad.providers.learning import Fact
-from piyasad.providers.meter import DAY, MINUTE, Daily, Meter, Sliding
+from piyasad.providers.meter import DAY, MINUTE, UNKNOWN_WAIT, Daily, Meter, Sliding
 
 # How much later than our admission a provider may count a request: a call that is under way longer counts from its
 # admission plus this. It lengthens every window by the same, which costs 1.7 % of a minute's limit at most.
@@ -75,7 +75,7 @@ class LimitRow:
 class Ticket:
     """A reservation: what is in flight for one call. It is closed exactly once."""
 
-    __slots__ = ("amounts", "at", "freed", "meters", "open")
+    __slots__ = ("amounts", "at", "freed", "meters", "on_close", "open")
 
     def __init__(self, amounts: Amounts, at: float, meters: list[tuple[str, Meter, int]]) -> None:
         self.amounts = amounts
@@ -83,6 +83,7 @@ class Ticket:
         self.meters = meters  # those it was reserved on: a reload may change the quota's
         self.freed = [meter.freed for _, meter, _ in meters]
         self.open = True
+        self.on_close: Callable[[Amounts, float], None] | None = None  # told what was used, and its age in seconds
 
 
 class Quota:
@@ -103,6 +104,8 @@ class Quota:
         self._said: dict[str, tuple[int, str, float]] = {}  # limit → what the provider said it is, how, when
         self._clock = clock
         self._held = -math.inf
+        self._paused = -math.inf
+        self._concurrent = 1.0
         self._meters: list[tuple[str, Meter, int]] = []
         self.change(limits, share=share, paced=paced, written=written, money=money)
 
@@ -114,18 +117,21 @@ class Quota:
         paced: bool = False,
         written: Collection[str] = (),
         money: Sequence[tuple[str, Meter]] = (),
+        concurrent: float | None = None,
     ) -> None:
         """Take other limits; what was used so far and what the provider said keep counting.
 
         Args:
             written: the limits that stand in the operator's file: the provider's word may lower, never raise them.
             money: meters in millionths of a dollar that this quota shares with others.
+            concurrent: our share of the calls at once, if it is another one.
         """
+        self._concurrent = share if concurrent is None else concurrent
         self._configured = limits
         self._written = frozenset(written)
         self._money = list(money)
         self._share = share
-        self._paced = paced
+        self.paced = paced
         self._build()
 
     def _in_force(self) -> Limits:
@@ -143,7 +149,7 @@ class Quota:
         before = {name: meter for name, meter, _ in self._meters}
         same_day = limits.reset == self.limits.reset
         self.limits = limits
-        self._concurrency = own.concurrency
+        self._concurrency = limits.shared(self._concurrent).concurrency
         meters: list[tuple[str, Meter, int]] = []
         for name, kind in _METERS:
             limit = getattr(own, name)
@@ -223,14 +229,18 @@ class Quota:
         Of a paced day quota, what is kept for answers to people is given to rank 0 alone.
         """
         now = self._clock.mono()
-        if now < self._held or (self._concurrency is not None and self.running >= self._concurrency):
+        if (
+            now < self._held
+            or now < self._paused
+            or (self._concurrency is not None and self.running >= self._concurrency)
+        ):
             return None
         amounts = (1, prompt + completion, prompt, completion, cost)
         for _, meter, kind in self._meters:
             meter.advance(now)
             if meter.settled + meter.inflight + amounts[kind] > meter.limit and amounts[kind]:
                 return None
-        if rank and self._paced:
+        if rank and self.paced:
             for meter, kind in self._daily:
                 if meter.settled + meter.inflight + amounts[kind] > meter.limit - meter.kept(now) and amounts[kind]:
                     return None
@@ -264,6 +274,8 @@ class Quota:
         self.running -= 1
         now = self._clock.mono()
         at = min(now, ticket.at + WAY_SECONDS)
+        if ticket.on_close is not None:
+            ticket.on_close(used, now - at)
         for _, meter, kind in ticket.meters:
             meter.advance(now)
             spent, reserved = used[kind], ticket.amounts[kind]
@@ -284,17 +296,26 @@ class Quota:
         """
         now = self._clock.mono()
         amounts = (1, prompt + completion, prompt, completion, cost)
-        longest = max(0.0, self._held - now)
+        longest = max(0.0, self._held - now, min(self._paused - now, UNKNOWN_WAIT))
         for _, meter, kind in self._meters:
             if amounts[kind]:
                 longest = max(longest, meter.wait(amounts[kind], now))
-        if rank and self._paced:
+        if rank and self.paced:
             for meter, kind in self._daily:
                 if amounts[kind]:
                     longest = max(longest, meter.unkept(amounts[kind], now))
         if self._concurrency is not None and self.running >= self._concurrency:
             longest = math.inf if self._concurrency == 0 else max(longest, 0.05)
         return longest
+
+    def pause(self, seconds: float) -> None:
+        """Admit nothing for so long, as the shared count asks; 0: go on."""
+        self._paused = self._clock.mono() + seconds
+
+    @property
+    def meters(self) -> list[tuple[str, Meter, int]]:
+        """Each limit's name, meter and kind of amount."""
+        return self._meters
 
     @property
     def held(self) -> float:
@@ -321,19 +342,30 @@ class Quota:
         return {names[kind]: meter.sustainable(now) for meter, kind in self._daily if kind != MONEY}
 
     def restore(self, rows: Iterable[Usage]) -> None:
-        """Count what earlier processes used in this day: of a shard's share, the same share.
+        """Count what earlier processes used in this day: of a shard's share, the same share."""
+        now = self._clock.mono()
+        for _, meter, age, amount in self.spent(rows, self._share):
+            meter.advance(now)
+            meter.settle(amount, now - age)
+
+    def spent(self, rows: Iterable[Usage], share: float = 1.0) -> Iterator[tuple[str, Meter, float, int]]:
+        """What of earlier usage counts today: daily limit, its meter, age in seconds, amount.
 
         Rows are by the hour: each counts from its hour's end.
         """
         now, wall = self._clock.mono(), self._clock.wall()
         for row in rows:
-            end = min(wall, row.at + 3600.0)
+            age = wall - min(wall, row.at + 3600.0)
             counted = row.prompt - (0 if self.limits.counts_cached else row.cached) + row.completion
-            amounts = (math.ceil(row.requests * self._share), math.ceil(counted * self._share))
-            for meter, kind in self._daily:
-                if kind != MONEY and meter.spent_since(wall - end, now):
-                    meter.advance(now)
-                    meter.settle(amounts[kind], now - (wall - end))
+            amounts = (math.ceil(row.requests * share), math.ceil(counted * share))
+            for name, meter, kind in self._meters:
+                if name in _DAYS and meter.spent_since(age, now):
+                    yield name, meter, age, amounts[kind]
+
+    def forget_days(self) -> None:
+        """Begin the days' counts anew; `restore` is to follow."""
+        self._meters = [row for row in self._meters if row[0] not in _DAYS]
+        self._build()
 
     def _day(self, limit: int, now: float) -> Meter:
         reset = self.limits.reset
@@ -351,40 +383,3 @@ def next_reset(wall: float, reset: str) -> float:
     while then.timestamp() <= wall:
         then += timedelta(days=1)
     return then.timestamp()
-
-
-class Estimator:
-    """How many tokens a prompt will be, learned from what the provider counted; never far below the truth.
-
-    It follows the highest ratio of tokens to characters seen, and forgets it slowly.
-    """
-
-    __slots__ = ("_ratio",)
-
-    FIRST = 0.5  # tokens a character before anything was learned: Turkish takes about 0.3
-    MARGIN = 1.03
-    FORGET = 0.02
-    EXTRA = 12  # tokens that a chat's form costs besides its text
-
-    def __init__(self) -> None:
-        self._ratio: float | None = None
-
-    def tokens(self, chars: int) -> int:
-        """An upper estimate for a prompt of so many characters."""
-        ratio = self.FIRST if self._ratio is None else self._ratio * self.MARGIN
-        return math.ceil(chars * ratio) + self.EXTRA
-
-    def learn(self, chars: int, tokens: int) -> None:
-        """A prompt of so many characters was counted as so many tokens."""
-        if chars < 40 or tokens <= 0:
-            return
-        seen = tokens / chars
-        if self._ratio is None or seen >= self._ratio:
-            self._ratio = seen
-        else:
-            self._ratio -= (self._ratio - seen) * self.FORGET
-
-    @property
-    def chars_per_token(self) -> float:
-        """For display."""
-        return 1 / (self.FIRST if self._ratio is None else self._ratio)

@@ -81,10 +81,6 @@ class SharedBuckets(Protocol):
         """This shard is present for `ttl` more seconds; how many are, of all."""
         ...
 
-    async def leave(self, shard: str) -> None:
-        """This shard drained: it uses nothing, so it counts as present until it beats again."""
-        ...
-
     async def begin(self) -> bool:
-        """Adopt the server's memory. True when it was empty (new, restarted, flushed): seed it with `at_least`."""
+        """Adopt the server's memory. True when it is another than before: new, restarted, flushed."""
         ...

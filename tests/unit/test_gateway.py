@@ -19,7 +19,8 @@ from piyasad.model import Class, Usage
 from piyasad.providers.base import Completion, Expired, ProviderError, Request, Throttled, Transient
 from piyasad.providers.breaker import MOST_SECONDS, Breaker
 from piyasad.providers.door import Door
-from piyasad.providers.quota import Estimator, Limits, Quota, next_reset
+from piyasad.providers.estimate import Estimator
+from piyasad.providers.quota import Limits, Quota, next_reset
 from tests.llm import ask
 from tests.virtual import NOON, run_virtual
 

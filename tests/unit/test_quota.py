@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
 from piyasad.model import Usage
-from piyasad.providers.quota import WAY_SECONDS, Estimator, Limits, Quota, next_reset
+from piyasad.providers.estimate import Estimator
+from piyasad.providers.quota import WAY_SECONDS, Limits, Quota, next_reset
 from tests.virtual import NOON, HandClock, run_virtual
 
 
