@@ -107,7 +107,8 @@ class Composer:
             completion = await self._complete(request, walk)
             if completion is None:
                 return None
-            text = prompt.faces.reveal(clean(completion.text, (persona.name, persona.username, persona.first_name)))
+            names = (persona.name, persona.username, persona.first_name)
+            text = prompt.faces.reveal(clean(completion.text, names, cut=completion.finish == "length"))
             # the room may have gone on while the model wrote: the guards look at it as it is now
             objection = self._object(chat, text)
             if objection is None:
@@ -176,7 +177,7 @@ class Composer:
             view.messages,
             system=bot.system,
             roster=chat.roster,
-            own_lines=() if slim else own[-2:],
+            own_lines=() if slim else own[-1:],
             avoid=self._worn(view),
             plan=length.plan(intent.length),
             zone=settings.zone,

@@ -21,6 +21,7 @@ from piyasad.disclosure import Discloser
 from piyasad.follow import Follower
 from piyasad.gateway import Gateway
 from piyasad.guards.case import Guard
+from piyasad.guards.language import LanguageGuard
 from piyasad.guards.repetition import RepetitionGuard
 from piyasad.guards.safety import SafetyGuard
 from piyasad.guards.speaker import SpeakerGuard
@@ -51,7 +52,12 @@ SETTLE_SECONDS = 5.0
 def guards_of(settings: Settings) -> list[Guard]:
     """The guards that the settings switch on, in their order."""
     rules = settings.guards
-    guards: list[Guard] = [SpeakerGuard(), RepetitionGuard(rules.repetition_hours, rules.similarity)]
+    english = any(settings.conversation_for(chat.id).language == "en" for chat in settings.chats)
+    guards: list[Guard] = [
+        SpeakerGuard(),
+        RepetitionGuard(rules.repetition_hours, rules.similarity),
+        LanguageGuard(english=english),
+    ]
     if rules.safety:
         guards.append(SafetyGuard())
     return guards

@@ -11,6 +11,7 @@ import contextlib
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -20,10 +21,11 @@ from aiohttp import web
 from piyasad.sandbox.llm_control import Control, LlmKey
 from piyasad.sandbox.llm_dialects import Answer, Anthropic, Dialect, Gemini, OpenAI, Question
 from piyasad.sandbox.llm_faults import PLAIN, ApiError, Fault
+from piyasad.sandbox.llm_flaws import KINDS, Flaws, Scene, flaw
 from piyasad.sandbox.llm_limits import Account, Limits, Refusal
 from piyasad.sandbox.llm_text import MESSAGE_TOKENS, count_tokens, cut, write
 
-__all__ = ["Fault", "Limits", "LlmConfig", "LlmKey", "LlmServer", "Tally"]
+__all__ = ["Fault", "Flaws", "Limits", "LlmConfig", "LlmKey", "LlmServer", "Tally"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -51,6 +53,8 @@ class LlmConfig:
     refuses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # model → parameters it refuses
     latency: tuple[float, float] = (0.0, 0.0)  # seconds, drawn uniformly
     cache_minimum: int = 1024  # prompts shorter than this are not cached (OpenAI's rule)
+    flawed: float = 0.0  # the share of answers that are flawed as small models' are …
+    flaws: tuple[str, ...] = KINDS  # … and how
     seed: int = 0
 
 
@@ -66,6 +70,7 @@ class Tally:
     throttled: int = 0
     violations: int = 0
     faults: int = 0
+    flawed: int = 0
 
 
 class _Stop(Exception):
@@ -84,11 +89,15 @@ class LlmServer:
         self.models: tuple[str, ...] = self.config.models
         self.latency = self.config.latency
         self.faults: list[Fault] = []
+        self.flaws = Flaws(self.config.flawed, self.config.flaws)
+        self.flawed: Counter[str] = Counter()
         self.tallies: dict[tuple[str, str], Tally] = {}
         self._organizations: dict[str, str] = {}
         self._accounts: dict[str, Account] = {}
         self._open = not self.config.keys
         self._rng = random.Random(self.config.seed)
+        # of its own, so that flaws change nothing in what is written below them
+        self._flaw_rng = random.Random(f"flaws {self.config.seed}")
         self._prefixes: dict[tuple[str, str, str], float] = {}
         self._closing = asyncio.Event()
         self._number = 0
@@ -129,13 +138,13 @@ class LlmServer:
         self._closing = asyncio.Event()
 
     def usage(self) -> dict[str, Any]:
-        """Everything counted: in all, and by key and model."""
+        """Everything counted: in all, by key and model, and the flawed answers by kind."""
         rows = [{"key": key, "model": model, **asdict(tally)} for (key, model), tally in self.tallies.items()]
         total = Tally()
         for tally in self.tallies.values():
             for name in Tally.__dataclass_fields__:
                 setattr(total, name, getattr(total, name) + getattr(tally, name))
-        return {"total": asdict(total), "rows": rows}
+        return {"total": asdict(total), "rows": rows, "flaws": {kind: self.flawed[kind] for kind in KINDS}}
 
     def app(self) -> web.Application:
         """The application, to be mounted or run alone."""
@@ -157,6 +166,8 @@ class LlmServer:
                 web.post("/sandbox/faults", control.post_faults),
                 web.delete("/sandbox/faults", control.delete_faults),
                 web.post("/sandbox/latency", control.post_latency),
+                web.post("/sandbox/flaws", control.post_flaws),
+                web.delete("/sandbox/flaws", control.delete_flaws),
             ]
         )
         return app
@@ -215,10 +226,8 @@ class LlmServer:
         low, high = self.latency
         if high > 0:
             await asyncio.sleep(self._rng.uniform(low, high))
-        text, finish = cut(write(question.texts[-1], self._rng), question.most)
         kind = fault.kind if fault else ""
-        if kind in {"empty", "refusal"}:
-            text, finish = "", "content_filter" if kind == "refusal" else "stop"
+        text, finish = self._write(question, kind, tally)
         spent = count_tokens(text)
         cached = self._cached(key, question, now)
         account.settle(admitted, spent - question.most)
@@ -230,6 +239,19 @@ class LlmServer:
         answer = dialect.answer(question, Answer(self._number, text, finish, prompt, cached, spent))
         data = json.dumps(answer, ensure_ascii=False).encode()
         return await self._send(kind, request, data, dialect.headers(account, now))
+
+    def _write(self, question: Question, fault: str, tally: Tally) -> tuple[str, str]:
+        """The answer, perhaps flawed, within its limit; and its finish reason."""
+        text, finish = write(question.texts[-1], self._rng), "stop"
+        if fault in {"empty", "refusal"}:
+            return "", "content_filter" if fault == "refusal" else "stop"
+        kind = self.flaws.draw(self._flaw_rng)
+        if kind:
+            tally.flawed += 1
+            self.flawed[kind] += 1
+            text, finish = flaw(kind, text, Scene(question.system, question.texts[-1]), self._flaw_rng)
+        text, ended = cut(text, question.most)
+        return text, ended if finish == "stop" else finish
 
     def _account(self, key: str) -> Account:
         account = self._accounts.get(key)

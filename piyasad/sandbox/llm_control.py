@@ -1,4 +1,4 @@
-"""The sandbox's LLM provider, commanded over HTTP: usage, limits, keys, faults, latency.
+"""The sandbox's LLM provider, commanded over HTTP: usage, limits, keys, faults, flaws, latency.
 
 Mounted by `llm.py` under /sandbox; the same in process are methods of `LlmServer`.
 """
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from piyasad.sandbox.llm_faults import Fault
+from piyasad.sandbox.llm_flaws import Flaws
 from piyasad.sandbox.llm_limits import Limits
 
 
@@ -28,6 +29,7 @@ class Controlled(Protocol):
     """What `Control` asks of the server."""
 
     latency: tuple[float, float]
+    flaws: Flaws
 
     def usage(self) -> dict[str, Any]: ...
     def keys(self) -> list[str]: ...
@@ -86,6 +88,19 @@ class Control:
     async def delete_faults(self, request: web.Request) -> web.Response:
         """All faults off."""
         self._llm.clear_faults()
+        return web.json_response({"ok": True})
+
+    async def post_flaws(self, request: web.Request) -> web.Response:
+        """{"share": 0.3, "kinds": ["think", …]}: small-model mode; {}: a share of 0.3 of every kind."""
+        try:
+            self._llm.flaws = Flaws.of(await _json(request))
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"ok": True})
+
+    async def delete_flaws(self, request: web.Request) -> web.Response:
+        """No more flaws; what was counted stays."""
+        self._llm.flaws = Flaws(0.0)
         return web.json_response({"ok": True})
 
     async def post_latency(self, request: web.Request) -> web.Response:

@@ -11,12 +11,15 @@ import aiohttp
 import pytest
 
 from piyasad.sandbox.llm import Limits, LlmConfig, LlmKey, LlmServer
+from piyasad.sandbox.llm_flaws import KINDS
 from piyasad.sandbox.llm_limits import Account, Refusal, go_duration
 from piyasad.sandbox.llm_text import count_tokens, cut, write
 from tests.llm import serving
 
 AUTH = {"Authorization": "Bearer key"}
 MODEL = "gpt-4.1-mini"
+SYSTEM = "Sen Ali Hoca (@ali_hoca_bot), bir Telegram grubunda bir karaktersin. Yalnızca Türkçe yazarsın."
+USER = "Son mesajlar:\n<<<\nÜye 1: Dolar ne olur?\n>>>\nŞimdi Ali Hoca olarak yaz: tek mesaj, yalnızca metin."
 
 
 @pytest.fixture
@@ -125,12 +128,93 @@ async def test_it_is_commanded_over_http(url: str, http: aiohttp.ClientSession) 
         ("/limits", {"limits": {"rpm": "many"}}),
         ("/keys", {"limits": {}}),
         ("/keys", {"key": "k", "limits": {"xpm": 1}}),
+        ("/flaws", {"share": 2}),
+        ("/flaws", {"kinds": ["earthquake"]}),
+        ("/flaws", {"kinds": []}),
+        ("/flaws", []),
         ("/latency", {}),
         ("/latency", []),
     ],
 )
 async def test_nonsense_commands_are_refused(url: str, http: aiohttp.ClientSession, path: str, sent: Any) -> None:
     assert (await post(http, url.removesuffix("/openai/v1") + "/sandbox", path, json=sent))[0] == 400
+
+
+async def texts(http: aiohttp.ClientSession, url: str, number: int, **more: Any) -> list[tuple[str, str, int]]:
+    """Text, finish reason and completion tokens of so many answers."""
+    sent = {"messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}], **more}
+    found = []
+    for _ in range(number):
+        status, answer, _ = await post(http, url, json=body(**sent))
+        assert status == 200
+        choice = answer["choices"][0]
+        found.append((choice["message"]["content"], choice["finish_reason"], answer["usage"]["completion_tokens"]))
+    return found
+
+
+async def flaws_counted(http: aiohttp.ClientSession, control: str) -> tuple[dict[str, int], int, int]:
+    """Flawed answers by kind, in the total, and in the rows."""
+    async with http.get(control + "/usage") as response:
+        usage = await response.json()
+    return usage["flaws"], usage["total"]["flawed"], sum(row["flawed"] for row in usage["rows"])
+
+
+async def test_small_model_mode_is_switched_and_counted_over_http(
+    url: str, http: aiohttp.ClientSession, llm: LlmServer
+) -> None:
+    llm.set_limits("key", Limits())
+    control = url.removesuffix("/openai/v1") + "/sandbox"
+    assert all(finish == "stop" for _, finish, _ in await texts(http, url, 20, max_tokens=600))
+    assert await flaws_counted(http, control) == (dict.fromkeys(KINDS, 0), 0, 0)
+
+    assert (await post(http, control, "/flaws", json={"share": 1, "kinds": ["cut", "name"]}))[0] == 200
+    found = await texts(http, url, 60, max_tokens=600)
+    cut = [text for text, finish, _ in found if finish == "length"]
+    named = [text for text, finish, _ in found if finish == "stop"]
+    assert cut
+    assert all(text[-1].isalpha() for text in cut)
+    assert named
+    assert all(re.match(r"[\W_]*(?:ali hoca|alİ hoca|ali|ali_hoca_bot)\b", text, re.IGNORECASE) for text in named)
+    assert all(spent == count_tokens(text) for text, _, spent in found)
+    counts = dict.fromkeys(KINDS, 0) | {"cut": len(cut), "name": len(named)}
+    assert await flaws_counted(http, control) == (counts, 60, 60)
+
+    async with http.delete(control + "/flaws") as response:
+        assert response.status == 200
+    assert all(finish == "stop" for _, finish, _ in await texts(http, url, 20, max_tokens=600))
+    assert await flaws_counted(http, control) == (counts, 60, 60)
+
+    assert (await post(http, control, "/flaws", json={}))[0] == 200  # 30 % of every kind
+    await texts(http, url, 200, max_tokens=600)
+    by_kind, total, in_rows = await flaws_counted(http, control)
+    assert sum(by_kind.values()) == total == in_rows
+    assert 60 + 200 * 0.3 - 33 <= total <= 60 + 200 * 0.3 + 33  # five standard deviations
+
+
+async def test_flawed_answers_keep_within_max_tokens_and_leave_the_lines_below_them_as_they_are(
+    http: aiohttp.ClientSession,
+) -> None:
+    async def run(config: LlmConfig) -> list[tuple[str, str, int]]:
+        async with serving(LlmServer(config)) as address:
+            return await texts(http, address, 120, max_tokens=70)
+
+    plain, flawed, again = await run(LlmConfig(seed=3)), *[await run(LlmConfig(seed=3, flawed=0.5)) for _ in range(2)]
+    assert flawed == again
+    assert all(spent <= 70 for _, _, spent in flawed)
+    same = sum(one == other for one, other in zip(plain, flawed, strict=True))
+    assert 33 <= same <= 87  # about half of 120: the others are flawed
+
+
+async def test_an_answer_that_a_fault_takes_away_is_not_counted_as_flawed(
+    url: str, http: aiohttp.ClientSession, llm: LlmServer
+) -> None:
+    control = url.removesuffix("/openai/v1") + "/sandbox"
+    await post(http, control, "/flaws", json={"share": 1})
+    await post(http, control, "/faults", json={"kind": "empty", "count": 1})
+    assert (await texts(http, url, 1))[0][0] == ""
+    assert llm.usage()["total"]["flawed"] == 0
+    assert (await texts(http, url, 1))[0][0] != ""
+    assert llm.usage()["total"]["flawed"] == 1
 
 
 def test_what_a_limit_admits_is_exact_over_every_window() -> None:

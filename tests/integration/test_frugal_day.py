@@ -1,0 +1,182 @@
+"""A virtual day of the shipped room on 100,000 tokens, and the prompts' stable part against the server that caches it.
+
+Everything from scheduler to gateway is the daemon's own code; the model writes, counts and refuses as the sandbox's does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import time
+from collections.abc import Sequence
+from math import ceil
+from statistics import median
+
+import pytest
+
+from piyasad.clock import LoopClock, SystemClock
+from piyasad.compose import SLIM_HISTORY
+from piyasad.config.settings import Settings
+from piyasad.gateway import build
+from piyasad.metrics import Metrics
+from piyasad.model import Claim, Class, Kind, Usage
+from piyasad.providers.base import Request
+from piyasad.providers.quota import next_reset
+from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
+from piyasad.sandbox.llm_text import count_tokens
+from tests.day import DAY, Call, House, shipped
+from tests.llm import serving
+from tests.virtual import NOON, run_virtual
+
+TOKENS = 100_000
+RESET = "00:00 Europe/Istanbul"
+MIDNIGHT = next_reset(NOON, RESET)
+HOUR = 3600.0
+CLOSES = 23 * HOUR  # the last of the four falls asleep
+SEEDS = (1, 2, 3, 4)
+
+# What members write: mentions, replies, questions to nobody, remarks; and whether it replies to the newest bot's line.
+PEOPLE: tuple[tuple[str, bool], ...] = (
+    ("@ali_hoca_bot enflasyon verisi sizce kalıcı bir düşüşe mi işaret ediyor?", False),
+    ("Dolar ne olur sizce?", False),
+    ("Bugün işe giderken yine akaryakıt konuşuluyordu, herkes zamdan dertli.", False),
+    ("Mehmet abi GARAN bilançosunu okudun mu?", False),
+    ("Neye dayanarak söylüyorsun bunu?", True),
+    ("@ayse_scalper_bot stopu nereye koyarsın böyle bir günde", False),
+    (
+        "Katılmıyorum, geçen yıl da aynı şeyi duymuştuk; o zaman da beklentiler yüksekti, veri gelince herkes sustu. Bir "
+        "kez daha düşünmek lazım, benden söylemesi, çünkü birikimini bu lafla kaybeden tanıdıklarım var.",
+        True,
+    ),
+    ("Yeni başlayan biri nereden başlamalı?", False),
+    ("Gram altın nereye gider", False),
+    ("Zeynep sen defterine ne yazdın bugün?", False),
+    ("Bu ara haberlere bakmaktan yoruldum", False),
+)
+
+
+async def visits(house: House) -> None:
+    """People come by about every 25 minutes from half past eight till the room closes."""
+    rng = random.Random(f"people/{house.seed}")
+    await asyncio.sleep(8.5 * HOUR)
+    number = 0
+    while True:
+        await asyncio.sleep(rng.expovariate(1 / 1500))
+        if house.clock.mono() > CLOSES - 300:
+            return
+        text, reply = PEOPLE[number % len(PEOPLE)]
+        await house.say(text, 500 + number % 4, reply=reply)
+        number += 1
+
+
+@functools.cache
+def day(seed: int) -> House:
+    """The house after its day, which ends at the reset."""
+
+    async def run(clock: LoopClock) -> House:
+        house = House(clock, shipped(), TOKENS, RESET, seed)
+        await house.live(MIDNIGHT + DAY - clock.wall(), visits(house))
+        return house
+
+    return run_virtual(run, MIDNIGHT + 5.0)
+
+
+def p95(values: Sequence[float]) -> float:
+    return sorted(values)[ceil(len(values) * 0.95) - 1]
+
+
+def lines(house: House) -> list[tuple[Claim, float]]:
+    """What was delivered that an LLM wrote, with the seconds since the day's beginning."""
+    return [(claim, at) for claim, at in house.ledger.sent if claim.draft.kind not in {Kind.NOTICE, Kind.FIXED}]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_hundred_thousand_tokens_give_a_hundred_and_ten_lines(seed: int) -> None:
+    house = day(seed)
+    used = sum(call.prompt + call.completion for call in house.model.calls)
+    assert len(lines(house)) >= 110
+    assert 0.95 * TOKENS <= used <= TOKENS
+    assert house.model.refused == 0
+    assert len(house.model.calls) <= 1.2 * len(lines(house))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_days_prompts_are_as_small_as_promised(seed: int) -> None:
+    calls = day(seed).model.calls
+    assert median(call.prompt for call in calls) <= 800
+    assert p95([call.prompt for call in calls]) <= 1200
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_room_is_heard_in_its_last_hour(seed: int) -> None:
+    assert any(CLOSES - HOUR < at <= CLOSES for _, at in lines(day(seed)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_who_asks_is_answered_and_never_waits_for_the_pace(seed: int) -> None:
+    house = day(seed)
+    answers = [trace for trace in house.ledger.turns if trace.intent == "answer"]
+    assert len(answers) >= 15
+    assert {trace.outcome for trace in answers} == {"sent"}
+    assert house.metrics.llm_wait.labels(Class.ANSWER.value)._sum.get() == 0.0
+    asked = {said.telegram_id: said.at for said in house.people}
+    answered = [(claim.draft.reply_to, at) for claim, at in lines(house) if claim.draft.kind is Kind.ANSWER]
+    took = [at - asked[to] for to, at in answered if to is not None]
+    assert p95(took) <= 8.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_stretched_room_sees_little_of_its_past(seed: int) -> None:
+    calls = day(seed).model.calls
+    slim = [call for call in calls if call.stretch > 2.0]
+    assert len(slim) >= 40
+    assert max(shown(call.user) for call in slim) <= SLIM_HISTORY
+    assert not any("Bu konuda demiştin" in call.user for call in slim)
+
+
+def shown(user: str) -> int:
+    """Lines of history in a prompt."""
+    _, _, rest = user.partition("<<<\n")
+    return len(rest.partition("\n>>>")[0].splitlines()) if rest else 0
+
+
+# --- the stable part
+
+TURNS = 50
+
+
+async def test_fifty_turns_of_a_persona_share_their_prefix_and_the_server_counts_the_hits() -> None:
+    prompts = await asyncio.to_thread(fifty_turns)
+    (system,) = {call.system for call in prompts}  # the same bytes
+    hit = count_tokens(system) // 128 * 128
+    books: list[Usage] = []
+    server = LlmServer(LlmConfig(keys=(LlmKey("key-a"),), cache_minimum=128))
+    async with serving(server) as url:
+        row = {"kind": "openai", "base_url": url, "model": "gpt-4.1-mini", "api_key_env": "KEY_A"}
+        settings = Settings.model_validate({"providers": {"a": row}, "gateway": {"route": ["a"]}})
+        gateway = build(settings, {"KEY_A": "key-a"}, SystemClock(), Metrics(), on_usage=books.append)
+        for call in prompts:
+            request = Request(call.bot_id, call.klass, call.system, call.user, 100, 0.9, time.monotonic() + 20)
+            await gateway.complete(request)
+        await gateway.close()
+        total = server.usage()["total"]
+    assert total["answered"] == TURNS
+    assert total["cached_tokens"] == sum(row.cached for row in books) == (TURNS - 1) * hit
+    assert hit >= 384
+    assert sum(row.prompt for row in books) == total["prompt_tokens"] == sum(call.prompt for call in prompts)
+
+
+def fifty_turns() -> list[Call]:
+    """The first fifty prompts of one persona in a room without a quota: topics, replies, answers, rewrites, refreshes."""
+
+    async def run(clock: LoopClock) -> House:
+        house = House(clock, shipped(), 10**9, RESET)
+        await house.live(17 * HOUR, visits(house))
+        return house
+
+    house = run_virtual(run, MIDNIGHT + 5.0)
+    zeynep = house.stage.by_name["Zeynep Yeni"]
+    calls = [call for call in house.model.calls if call.bot_id == zeynep][:TURNS]
+    assert len(calls) == TURNS
+    return calls
