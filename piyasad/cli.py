@@ -150,10 +150,14 @@ def demo(
 @app.command(short_help="What could be wrong, each with its cure.")
 def check(
     config: Config = DEFAULT_CONFIG,
-    online: Annotated[bool, typer.Option("--online", help="Also ask Telegram about every bot and chat.")] = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask Telegram about bots and chats, and each LLM provider for a word.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Everything that could be wrong, each with its cure, and the lines a day to expect.
+
+    Online it lists each LLM provider's models and proves every key and model with one call of a few tokens.
 
     Exit code 0: fine; 1: something is wrong; 2: the file cannot be used. Example: piyasad check --online
     """
@@ -199,6 +203,8 @@ def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: A
         _table("Limits of the LLM providers", columns, _rows(state, "limits"))
         if state["stretch"] is not None:
             print(stretch_words(state["stretch"]))
+        for words in state["forecast"]:
+            print(words)
         _table("Messages of the last 24 h", ("state", "number"), list(state["counts"].items()))
         _table("Last messages", ("at", "chat", "author", "text"), _rows(state, "messages"))
     raise typer.Exit(0 if any(row["alive"] for row in state["daemons"]) else 1)

@@ -304,3 +304,15 @@ def _same_tokens(settings: Settings, tree: Tree, env: Mapping[str, str]) -> list
             message = f"{bot.name} has the same token as {owner}; each bot needs its own from @BotFather"
             problems.append(tree.problem(("bots", i), message))
     return problems
+
+
+def overlay_of(overlay: Mapping[str, Any] | None, data_dir: Path | None, listen: str | None) -> dict[str, Any]:
+    """What the command line says over the file."""
+    merged: dict[str, Any] = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in (overlay or {}).items()
+    }
+    if data_dir is not None:
+        merged.setdefault("store", {})["data_dir"] = str(data_dir.expanduser().resolve())
+    if listen is not None:
+        merged.setdefault("http", {})["listen"] = listen
+    return merged

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 import structlog
 
 from piyasad import disclosure, shards
+from piyasad.agenda import Agenda
 from piyasad.behaviour import budget, pace
 from piyasad.clock import Clock
 from piyasad.config import Settings
@@ -111,6 +112,8 @@ class Crew:
             metrics=metrics,
             guards=self._guards,
         )
+        self._agenda = Agenda(stage, clock)
+        gateway.follow(self._agenda)
         self._loops: dict[int, BotLoop] = {}
         self._heats: dict[int, float] = {}
         self._greeted: dict[tuple[int, int], None] = {}
@@ -201,7 +204,7 @@ class Crew:
     def _start_loop(self, bot: BotState) -> None:
         if bot.id in self._loops:
             return
-        timing = BotTiming(bot, self._stage, self._clock, self._gateway.stretch)
+        timing = BotTiming(bot, self._stage, self._clock, self._gateway.stretch, self._agenda.turned)
         loop = BotLoop(timing, TurnTaker(bot, self._tools), self._clock, self._metrics)
         self._loops[bot.id] = loop
         self._supervisor.restarting(self._task(bot.id), loop.run, self._metrics.bot_restarts.inc)

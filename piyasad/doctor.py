@@ -1,24 +1,28 @@
 """`check`: everything that could be wrong with a configuration, each finding with its cure. `cli.py` prints it.
 
 Reads the configuration, the environment and file modes; changes nothing. With `online` it asks Telegram who the bots
-are. A finding never holds a secret.
+are, and the LLM providers for their models and one tiny text each. A finding never holds a secret.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
+from piyasad.clock import Clock, SystemClock
 from piyasad.config.persona import BotSettings
-from piyasad.config.secrets import Missing, Secret, admin_token, bot_token, usable_route
+from piyasad.config.secrets import Missing, Secret, admin_token, bot_token, provider_keys, usable_route
 from piyasad.config.settings import Settings
 from piyasad.configload import ConfigError
+from piyasad.doctorfinding import Finding, Level
+from piyasad.forecast import forecast_words
+
+__all__ = ["NOT_YET", "Finding", "Level", "check"]
 
 # Keys that are read and checked, but that nothing acts upon yet. "section.*" is the whole section.
 NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
@@ -34,8 +38,6 @@ NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
         "guards.symbols": "the symbols guard",
         "guards.allowed_symbols": "the symbols guard",
         "privacy.forget_after_days": "forgetting people's memories",
-        "gateway.budget_usd_per_day": "budgets",
-        "gateway.budget_usd_per_month": "budgets",
         "telegram.mode": "webhooks",
         "telegram.webhook_base": "webhooks",
         "telegram.webhook_listen": "webhooks",
@@ -44,48 +46,14 @@ NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
         "operator.*": "alerts and orders by Telegram",
     }
 )
-TOKENS_PER_LINE: Final = 900  # prompt and line of the shipped personas; 100,000 tokens give 110 lines (design, gateway)
-_SLOTS: Final = 96  # quarters of an hour in a day
-
-
-class Level(StrEnum):
-    """How bad a finding is. An error keeps the daemon from running, a warning takes something away from it."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing found: where it is, what it is, how to cure it."""
-
-    level: Level
-    where: str
-    what: str
-    cure: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """For `--json`."""
-        return asdict(self) | {"level": self.level.value}
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """Lines a day: what pace and hours want, and what the provider's daily tokens allow (None: no limit known)."""
-
-    wanted: int
-    allowed: int | None
-    provider: str = ""
-
-    @property
-    def lines(self) -> int:
-        """What is to be expected."""
-        return self.wanted if self.allowed is None else min(self.wanted, self.allowed)
 
 
 async def check(
-    settings: Settings | ConfigError, env: Mapping[str, str] | None = None, *, online: bool = False
+    settings: Settings | ConfigError,
+    env: Mapping[str, str] | None = None,
+    *,
+    online: bool = False,
+    clock: Clock | None = None,
 ) -> list[Finding]:
     """Everything found, errors first. A `ConfigError` gives its problems; nothing else can be checked then."""
     if isinstance(settings, ConfigError):
@@ -100,57 +68,20 @@ async def check(
         *_not_yet(),
     ]
     if online:
-        from piyasad import doctoronline  # aiohttp is needed for this alone
-
-        tokens = [
-            (bot, token) for bot in _enabled(settings) if isinstance(token := bot_token(settings, bot, env), Secret)
-        ]
-        found += [Finding(Level(level), *words) for level, *words in await doctoronline.ask(settings, tokens)]
+        found += await _online(settings, env, clock or SystemClock())
     levels = list(Level)
     return sorted(found, key=lambda finding: levels.index(finding.level))
 
 
-def forecast(settings: Settings, env: Mapping[str, str]) -> Forecast:
-    """Expected lines of a day, by the law of delays, the hourly limit, the chats' pace and the daily tokens."""
-    wanted = sum(_lines_in_slot(settings, (slot + 0.5) * 1440 / _SLOTS) for slot in range(_SLOTS))
-    route, _ = usable_route(settings, env)
-    allowed: int | None = 0
-    name = ""
-    for name in route:
-        provider = settings.provider(name)
-        if provider is None or provider.tpd is None:
-            allowed = None
-            break
-        allowed = (allowed or 0) + provider.tpd // TOKENS_PER_LINE
-    return Forecast(round(wanted), allowed if route else 0, name)
+async def _online(settings: Settings, env: Mapping[str, str], clock: Clock) -> list[Finding]:
+    from piyasad import doctoronline, doctorproviders  # their HTTP clients are needed for this alone
 
-
-def _lines_in_slot(settings: Settings, minute: float) -> float:
-    """Lines of all bots in the quarter of an hour around a minute of the day."""
-    chats: dict[int, float] = {}
-    for bot in _enabled(settings):
-        open_chats = [
-            chat.id
-            for chat in settings.chats
-            if chat.enabled and chat.id in bot.chats and not any(r.contains(minute) for r in chat.quiet_hours)
-        ]
-        if bot.active_hours and not any(r.contains(minute) for r in bot.active_hours):
-            continue
-        for chat_id in open_chats:
-            chats[chat_id] = chats.get(chat_id, 0.0) + _lines_an_hour(settings, bot, minute) / len(open_chats)
-    hours = 24 / _SLOTS
-    return sum(min(lines, settings.pace_for(chat_id).chat_per_minute * 60) * hours for chat_id, lines in chats.items())
-
-
-def _lines_an_hour(settings: Settings, bot: BotSettings, minute: float) -> float:
-    pace, talk = settings.pace, settings.conversation
-    prime = not pace.prime_hours or any(r.contains(minute) for r in pace.prime_hours)
-    delay = (pace.prime_delay_seconds if prime else pace.mean_delay_seconds) * sum(pace.jitter) / 2
-    own = (bot.pace.mean_delay_seconds or pace.mean_delay_seconds) / pace.mean_delay_seconds * bot.pace.multiplier
-    silent = (1 - talk.reply_to_bots_probability) * max(0.0, 1 - talk.continue_share - 0.2)
-    spoken = (1 - talk.reaction_probability) * (1 - silent)
-    cap = (pace.hourly_limit.min + pace.hourly_limit.max) / 2
-    return min(3600 / (delay * own) * settings.simulation.scale * spoken, cap)
+    tokens = [(bot, token) for bot in _enabled(settings) if isinstance(token := bot_token(settings, bot, env), Secret)]
+    names = [name for name in usable_route(settings, env)[0] if not _unfinished(settings, name)]
+    bots, providers = await asyncio.gather(
+        doctoronline.ask(settings, tokens, clock), doctorproviders.ask(settings, env, clock, names)
+    )
+    return bots + providers
 
 
 def _of_problem(text: str) -> Finding:
@@ -199,23 +130,33 @@ def _chats(settings: Settings) -> Iterator[Finding]:
 
 
 def _providers(settings: Settings, env: Mapping[str, str]) -> Iterator[Finding]:
-    usable, missing = usable_route(settings, env)
+    route, missing = usable_route(settings, env)
     for name, why in missing.items():
         cure = "set it, or take the provider out of gateway.route"
         yield Finding(Level.WARNING, f"provider {name}", f"is left out of the route: {why.reason}", cure)
+    usable = {name: provider_keys(settings, name, env) for name in route if not _unfinished(settings, name)}
     if not usable:
         cure = 'set one provider\'s key, or write route = ["offline"] for lines from a grammar'
         yield Finding(Level.ERROR, "gateway.route", "no provider of the route can be used", cure)
-    for name in usable:
+    for name in route:
         provider = settings.provider(name)
-        if provider is not None and provider.trains_on_data:
+        unset = _unfinished(settings, name)
+        if unset:
+            cure = f"set [providers.{name}] {unset}, or take the provider out of gateway.route"
+            yield Finding(Level.WARNING, f"provider {name}", f"is left out of the route: it has no {unset}", cure)
+        elif provider is not None and provider.trains_on_data:
             cure = "tell the members, or choose another provider or plan"
             yield Finding(Level.WARNING, f"provider {name}", "may train its models on what it is sent", cure)
-    expected = forecast(settings, env)
-    words = f"about {expected.lines} lines a day"
-    if expected.allowed is not None and expected.allowed < expected.wanted:
-        words += f": the pace wants {expected.wanted}, the daily tokens give {expected.allowed}"
-    yield Finding(Level.NOTE, "pace", words)
+    keys = {name: 1 if isinstance(found, Missing) else max(1, len(found)) for name, found in usable.items()}
+    yield Finding(Level.NOTE, "pace", " ".join(forecast_words(settings, keys)))
+
+
+def _unfinished(settings: Settings, name: str) -> str:
+    """What a provider lacks to be asked (its preset would fill it in); "" when nothing."""
+    provider = settings.provider(name)
+    if provider is None or provider.kind == "offline":
+        return ""
+    return next((key for key in ("kind", "base_url", "model") if not getattr(provider, key)), "")
 
 
 def _places(settings: Settings, env: Mapping[str, str]) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from piyasad import __version__, gateway, shards
 from piyasad.clock import Clock, SystemClock
 from piyasad.config import Settings
 from piyasad.config.changes import diff
-from piyasad.config.secrets import bot_token, provider_keys
-from piyasad.configload import ConfigError, Problem, load
+from piyasad.config.secrets import all_secrets
+from piyasad.configload import ConfigError, Problem, load, overlay_of
 from piyasad.crew import Crew
+from piyasad.forecast import forecast_words
 from piyasad.metrics import Metrics
 from piyasad.model import DaemonRow, Usage
 from piyasad.nerve import Nerve
@@ -66,7 +68,7 @@ def run(
         ConfigError: the configuration, the port or the data directory cannot be used; nothing was started.
     """
     env = dict(os.environ)
-    over = _overlay(overlay, data_dir, listen)
+    over = overlay_of(overlay, data_dir, listen)
     settings = load(config, env=env, overlay=over)
     if shard[1] > 1 and not settings.store.postgres:
         raise ConfigError(
@@ -77,17 +79,6 @@ def run(
         engine = Engine(settings, config, over, env, shard, SystemClock(), exact_listen=listen is not None)
         engine.at_once = at_once
         return runner.run(engine.run())
-
-
-def _overlay(overlay: Mapping[str, Any] | None, data_dir: Path | None, listen: str | None) -> dict[str, Any]:
-    merged: dict[str, Any] = {
-        key: dict(value) if isinstance(value, dict) else value for key, value in (overlay or {}).items()
-    }
-    if data_dir is not None:
-        merged.setdefault("store", {})["data_dir"] = str(data_dir.expanduser().resolve())
-    if listen is not None:
-        merged.setdefault("http", {})["listen"] = listen
-    return merged
 
 
 class Engine:
@@ -124,6 +115,7 @@ class Engine:
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._state = "starting"
+        self._forecast: list[str] = []
         self.at_once = False
 
     async def run(self) -> int:
@@ -191,7 +183,7 @@ class Engine:
     # --- start
     async def _start(self, door: gateway.Gateway) -> None:
         settings, metrics = self.settings, self._metrics
-        self._protect()
+        logs.protect(*all_secrets(settings, self._env))
         metrics.build_info.labels(__version__, ".".join(map(str, sys.version_info[:3]))).set(1)
         metrics.shard_info.labels(str(self._shard[0]), str(self._shard[1])).set(1)
         metrics.reload_successful.set(1)
@@ -220,6 +212,7 @@ class Engine:
         gc.set_threshold(20_000, 50, 100)
         self._state = "running"
         self._warn_about_the_silent()
+        self._tell_the_day(door)
         self._notify.ready(f"{len(self._crew.held)} bots in {len(self._stage.chats)} chats")
         log.info(
             "daemon.ready",
@@ -261,16 +254,11 @@ class Engine:
     def _rng(self) -> random.Random:
         return random.Random(f"{self._stage.seed}/engine/{self._shard[0]}")
 
-    def _protect(self) -> None:
-        """Tell the log what it must never show."""
-        for bot in self.settings.bots:
-            token = bot_token(self.settings, bot, self._env)
-            if reveal := getattr(token, "reveal", None):
-                logs.protect(reveal())
-        for name in self.settings.gateway.route:
-            keys = provider_keys(self.settings, name, self._env)
-            for key in keys if isinstance(keys, list) else ():
-                logs.protect(key.reveal())
+    def _tell_the_day(self, door: gateway.Gateway) -> None:
+        """What the day's quotas allow, in words."""
+        self._forecast = forecast_words(self.settings, Counter(each.name for each in door.doors))
+        for words in self._forecast:
+            log.info("gateway.forecast", words=words)
 
     def _warn_about_the_silent(self) -> None:
         for name, reason in self._stage.tokenless.items():
@@ -321,7 +309,7 @@ class Engine:
             return False
         changes = diff(self.settings, new)
         self.settings = new
-        self._protect()
+        logs.protect(*all_secrets(new, self._env))
         await crew.change(new, self._env)
         for key in changes.restart:
             log.warning("reload.needs_restart", key=key)
@@ -336,6 +324,7 @@ class Engine:
             settings=list(changes.settings),
         )
         self._warn_about_the_silent()
+        self._tell_the_day(door)
         self._notify.ready(f"{len(crew.held)} bots in {len(self._stage.chats)} chats")
         return True
 
@@ -353,7 +342,9 @@ class Engine:
                 self._metrics.uncertain.set((await store.counts(self._clock.wall() - 86_400)).get("uncertain", 0))
                 if now - reported > REPORT_SECONDS and self._leases is not None:
                     reported = now
-                    await store.report(self._leases.daemon.id, {"gateway": door.report()})
+                    await store.report(
+                        self._leases.daemon.id, {"gateway": door.report() | {"forecast": self._forecast}}
+                    )
                 if now - tidied > 3600:
                     tidied = now
                     await store.maintain(self._clock.wall(), self.settings.store.retention_days)

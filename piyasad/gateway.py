@@ -39,6 +39,7 @@ from piyasad.providers.budget import Budget
 from piyasad.providers.door import Door, open_doors
 from piyasad.providers.doors import Doors
 from piyasad.providers.http import make_client
+from piyasad.providers.pace import Plan
 from piyasad.providers.quota import Quota, Ticket
 
 log = structlog.stdlib.get_logger(__name__)
@@ -107,6 +108,10 @@ class Gateway:
     def look_again(self) -> None:
         """Something changed for those who wait."""
         self._admission.pump()
+
+    def follow(self, plan: Plan) -> None:
+        """Pace the day by the bots' own plan of it."""
+        self.doors.follow(plan)
 
     def report(self) -> dict[str, Any]:
         """What `status` shows: each limit with its source, and the stretch."""

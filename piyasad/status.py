@@ -61,6 +61,7 @@ def state_of(config: Path, data_dir: Path | None) -> dict[str, Any]:
         return {
             "daemons": [{key: value for key, value in _plain(row).items() if key != "gateway"} for row in daemons],
             "limits": [_limit(shard, row, zone) for shard, report in gateway for row in report["limits"]],
+            "forecast": next((report.get("forecast", []) for _, report in gateway), []),
             "stretch": max((report["stretch"] for _, report in gateway), default=None),
             "bots": [_plain(row) for row in bots],
             "counts": {row["state"]: row["number"] for row in counts},

@@ -19,9 +19,20 @@ RECHECK_SECONDS = 60.0
 
 
 class BotTiming:
-    """`scheduler.Timing` for one bot. `quota` gives the stretch that the gateway's daily quota asks for."""
+    """`scheduler.Timing` for one bot. `quota` gives the stretch that the gateway's daily quota asks for.
 
-    def __init__(self, bot: BotState, stage: Stage, clock: Clock, quota: Callable[[], float]) -> None:
+    `turned` is told of every turn, for the agenda that the quota is paced by.
+    """
+
+    def __init__(
+        self,
+        bot: BotState,
+        stage: Stage,
+        clock: Clock,
+        quota: Callable[[], float],
+        turned: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._turned = turned
         self._bot = bot
         self._stage = stage
         self._clock = clock
@@ -35,6 +46,7 @@ class BotTiming:
 
     def next_delay(self) -> float:
         """A draw from the law at this moment."""
+        self._turned()
         now = self._clock.wall()
         settings = self._stage.settings
         self._drawn = self.stretch(now)

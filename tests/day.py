@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from piyasad.agenda import Agenda
 from piyasad.clock import Clock, LoopClock
 from piyasad.config import Settings
 from piyasad.configload import default_config, load
@@ -230,9 +231,14 @@ class House:
             self.stage, store, self.gateway, delivery, sender, limits, self.hearing, discloser, clock, self.metrics,
             guards_of(settings),
         )  # fmt: skip
+        agenda = Agenda(self.stage, clock)
+        self.gateway.follow(agenda)
         self.loops = {
             bot.id: BotLoop(
-                BotTiming(bot, self.stage, clock, self.gateway.stretch), TurnTaker(bot, tools), clock, self.metrics
+                BotTiming(bot, self.stage, clock, self.gateway.stretch, agenda.turned),
+                TurnTaker(bot, tools),
+                clock,
+                self.metrics,
             )
             for bot in self.stage.wanted()
         }

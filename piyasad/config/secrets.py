@@ -168,3 +168,12 @@ def _is_near(provider: ProviderSettings) -> bool:
         return ipaddress.ip_address(host).is_private
     except ValueError:
         return False
+
+
+def all_secrets(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    """Every token and key that can be found: what no log may show."""
+    found = [token.reveal() for bot in settings.bots if isinstance(token := bot_token(settings, bot, env), Secret)]
+    for name in settings.gateway.route:
+        keys = provider_keys(settings, name, env)
+        found += [key.reveal() for key in keys] if isinstance(keys, list) else []
+    return found

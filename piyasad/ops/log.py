@@ -69,9 +69,10 @@ class Redactor:
 _redactor = Redactor()  # the log is the process's, as logging's root is
 
 
-def protect(secret: str) -> None:
-    """Never show this value."""
-    _redactor.add(secret)
+def protect(*secrets: str) -> None:
+    """Never show these values."""
+    for secret in secrets:
+        _redactor.add(secret)
 
 
 def setup(form: Literal["auto", "json", "console"], level: str, env: Mapping[str, str], *, stream: Any = None) -> None:

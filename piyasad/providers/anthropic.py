@@ -39,6 +39,7 @@ class AnthropicProvider(HttpProvider):
     """`base_url` carries its version (…/v1)."""
 
     optional = ("temperature", "thinking")
+    listing = "?limit=1000"  # 20 unless told, 1,000 at most (docs.anthropic.com/en/api/models-list)
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from piyasad.clock import Clock
 from piyasad.model import Usage
-from piyasad.providers.meter import DAY, RESERVE, Daily, Meter
+from piyasad.providers.meter import DAY, RESERVE, Ahead, Daily, Meter, seconds
 
 MICROS: Final = 1_000_000  # money is counted in millionths of a dollar, as whole numbers
 LONGEST_MONTH: Final = 31.1 * DAY  # with an hour more for a change of clocks
@@ -55,10 +55,10 @@ class Budget:
         """The meters, as the quotas take them."""
         return list(self.meters)
 
-    def sustainable(self) -> float:
-        """Dollars a second that last on both budgets; inf without any."""
+    def sustainable(self, ahead: Ahead = seconds) -> float:
+        """Dollars a unit of `ahead` that last on both budgets; inf without any."""
         now = self._clock.mono()
-        return min((meter.sustainable(now) / MICROS for _, meter in self.meters), default=math.inf)
+        return min((meter.sustainable(now, ahead) / MICROS for _, meter in self.meters), default=math.inf)
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes spent. Rows are by the hour: each counts from its hour's end."""

@@ -16,8 +16,8 @@ from piyasad.config.settings import Settings
 from piyasad.model import Usage
 from piyasad.providers.budget import Budget
 from piyasad.providers.door import Door
-from piyasad.providers.meter import Meter
-from piyasad.providers.pace import Demand
+from piyasad.providers.meter import DAY, Ahead, Meter, seconds
+from piyasad.providers.pace import FIRST, FIRST_SECONDS, Demand, Plan
 from piyasad.providers.quota import MONEY, MOST_STRETCH, Quota
 
 STRETCH_SECONDS: Final = 5.0  # how long a reckoned stretch holds
@@ -37,7 +37,9 @@ class Doors:
         self._sharing = 1  # shards that draw on the same count
         self._paced = paced
         self._stretch = (-math.inf, 1.0)
-        self._demand = Demand(clock.mono())
+        self._demand = Demand(FIRST_SECONDS)
+        self._plan: Plan | None = None
+        self._reckoned = (clock.wall(), 0)  # when, and the turns taken by then
         self._names = _names(self.quotas())
 
     def __iter__(self) -> Iterator[Door]:
@@ -55,6 +57,7 @@ class Doors:
         self._names = _names(self.quotas())
         self._paced = settings.gateway.pace_daily_quota
         self.change_share(self.share)
+        self._tell()
         self._stretch = (-math.inf, self._stretch[1])
 
     def change_share(self, share: float) -> None:
@@ -153,6 +156,21 @@ class Doors:
             quota.restore(row for row in rows if (row.provider, row.key) in names)
         self.budget.restore(rows)
 
+    def follow(self, plan: Plan) -> None:
+        """Pace by the bots' own day from now on."""
+        self._plan = plan
+        self._demand = Demand(FIRST)
+        self._reckoned = (self._clock.wall(), plan.taken)
+        self._stretch = (-math.inf, 1.0)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._plan is not None:
+            for quota in self.quotas():
+                quota.follow(self._plan.idle)
+            for _, meter in self.budget.meters:
+                meter.idle = self._plan.idle
+
     def stretch(self) -> float:
         """How many times slower than wanted the talk must be so that the day's quota lasts; at least 1.
 
@@ -162,24 +180,42 @@ class Doors:
             return 1.0
         now = self._clock.mono()
         if now - self._stretch[0] >= STRETCH_SECONDS:
-            self._demand.advance(now, self._stretch[1])
+            self._advance()
             self._stretch = (now, min(MOST_STRETCH, max(self._by_quota(), self._by_money())))
         return self._stretch[1]
 
+    def _advance(self) -> None:
+        wall, plan = self._clock.wall(), self._plan
+        before, taken = self._reckoned
+        if plan is None:
+            passed = max(0.0, wall - before)
+            self._demand.advance(passed, passed / self._stretch[1], DAY)
+            self._reckoned = (wall, 0)
+        else:
+            self._demand.advance(plan.turns(before, wall), plan.taken - taken, plan.turns(wall, wall + DAY))
+            self._reckoned = (wall, plan.taken)
+
+    def _ahead(self) -> Ahead:
+        plan, wall = self._plan, self._clock.wall()
+        return seconds if plan is None else lambda coming: plan.turns(wall, wall + coming)
+
     def _by_quota(self) -> float:
-        lasting = [quota.lasting() for quota, doors in self.quotas().items() if not all(door.out for door in doors)]
-        factor = 1.0
-        for at, window in enumerate(("rpd", "tpd")):
-            if not lasting or not all(window in row for row in lasting):
-                continue  # somebody has no such limit: it cannot run out
-            left = math.fsum(row[window] for row in lasting) / self._sharing - self._demand.answers()[at]
-            factor = max(factor, _ratio(self._demand.paced()[at], left))
-        return factor
+        """Each quota lasts for so many of the planned turns; who has no daily limit cannot run out."""
+        ahead, wanted, answers = self._ahead(), self._demand.paced(), self._demand.answers()
+        taken = [(window, wanted[at]) for at, window in enumerate(("rpd", "tpd")) if wanted[at] > 0]
+        lasting = [
+            quota.lasting(ahead) for quota, doors in self.quotas().items() if not all(door.out for door in doors)
+        ]
+        if not taken or not lasting or not all(lasting):
+            return 1.0
+        lasts = math.fsum(min((row[name] / use for name, use in taken if name in row), default=0.0) for row in lasting)
+        by_people = max(answers[at] / wanted[at] for at in range(2) if wanted[at] > 0)
+        return max(1.0, _ratio(1.0, lasts / self._sharing - by_people))
 
     def _by_money(self) -> float:
-        if not self.budget.meters or any(door.is_free for door in self._doors if not door.out):
+        if not self.budget.meters or any(door.is_free and door.quota for door in self._doors if not door.out):
             return 1.0
-        left = self.budget.sustainable() / self._sharing - self._demand.answers()[2]
+        left = self.budget.sustainable(self._ahead()) / self._sharing - self._demand.answers()[2]
         return _ratio(self._demand.paced()[2], left)
 
 

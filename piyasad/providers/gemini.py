@@ -44,6 +44,7 @@ class GeminiProvider(HttpProvider):
     """`base_url` carries its version (…/v1beta)."""
 
     optional = ("temperature", "thinkingConfig")
+    listing = "?pageSize=1000"  # 50 unless told, 1,000 at most (ai.google.dev/api/models)
 
     def __init__(
         self,
@@ -83,9 +84,8 @@ class GeminiProvider(HttpProvider):
 
     def names_in(self, listing: dict[str, Any]) -> list[str]:
         rows = listing.get("models")
-        return [
-            str(row["name"]).removeprefix("models/") for row in rows or () if isinstance(row, dict) and "name" in row
-        ]
+        rows = rows if isinstance(rows, list) else []
+        return [str(row["name"]).removeprefix("models/") for row in rows if isinstance(row, dict) and "name" in row]
 
     def completion(self, response: httpx.Response) -> Completion:
         answer = json_object(response.content)

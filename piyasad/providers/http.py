@@ -17,6 +17,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from piyasad.providers.base import (
+    BadKey,
     BadRequest,
     Completion,
     NotSent,
@@ -64,6 +65,7 @@ class HttpProvider(ABC):
     """
 
     optional: tuple[str, ...] = ()  # parameters that may be dropped
+    listing = ""  # the query by which GET /models gives all of them at once
     requests_a_day = False  # plain `x-ratelimit-*-requests` headers are about the day
 
     def __init__(
@@ -112,7 +114,7 @@ class HttpProvider(ABC):
         """The models that this key may use, for `check --online`."""
         try:
             async with asyncio.timeout(timeout):
-                response = await self._send("GET", httpx.URL(f"{self._base}/models"), None)
+                response = await self._send("GET", httpx.URL(f"{self._base}/models{self.listing}"), None)
         except TimeoutError:
             raise TimedOut(f"{self.name}: no answer within {timeout:.1f} s") from None
         if response.status_code != 200:
@@ -129,7 +131,8 @@ class HttpProvider(ABC):
     def names_in(self, listing: dict[str, Any]) -> list[str]:
         """The models named in the answer to GET /models."""
         rows = listing.get("data")
-        return [str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row]
+        rows = rows if isinstance(rows, list) else []
+        return [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row]
 
     @abstractmethod
     def url(self) -> httpx.URL:
@@ -186,6 +189,8 @@ class HttpProvider(ABC):
             if isinstance(cause, aiohttp.ClientConnectorError) or type(error) is httpx.UnsupportedProtocol:
                 raise NotSent(f"{self.name}: cannot connect ({type(cause).__name__})") from None
             raise Transient(f"{self.name}: connection lost ({type(cause or error).__name__})") from None
+        except UnicodeEncodeError:
+            raise BadKey(f"{self.name}: the key holds a character that no key has") from None
         except (httpx.DecodingError, aiohttp.ClientError) as error:
             raise Transient(f"{self.name}: broken answer ({type(error).__name__})") from None
 

@@ -13,9 +13,24 @@ from typing import Final, Protocol
 DAY: Final = 86_400.0
 MINUTE: Final = 60.0
 RESERVE: Final = 0.10  # share of a day with a reset that is kept for answers to people
-RESERVE_MELTS: Final = 3600.0  # s before the reset over which it melts to nothing
+# s before the room falls silent (or the reset) over which it melts: in one hour two or three bots could not say it all
+RESERVE_MELTS: Final = 7200.0
 RESERVE_ROLLING: Final = 0.05  # the same of a rolling day, which has no end to melt before
 UNKNOWN_WAIT: Final = 0.5  # seconds to look again when only calls in flight stand in the way
+
+
+Ahead = Callable[[float], float]
+"""How much talk is planned in the coming seconds, in a unit of the plan's own."""
+
+
+def seconds(coming: float) -> float:
+    """The plan of a room that talks alike at all hours."""
+    return coming
+
+
+def never(end: float) -> float:
+    """Of such a room: it is never silent before a reset."""
+    return 0.0
 
 
 class Meter(Protocol):
@@ -42,8 +57,8 @@ class Meter(Protocol):
         """What of the limit is kept for answers to people while the day is paced."""
         ...
 
-    def sustainable(self, now: float) -> float:
-        """The highest constant rate (amount per second) from now on that never meets the limit less what is kept."""
+    def sustainable(self, now: float, ahead: Ahead = seconds) -> float:
+        """The highest constant rate (amount per unit of `ahead`) that never meets the limit less what is kept."""
         ...
 
     def unkept(self, amount: int, now: float) -> float:
@@ -126,15 +141,15 @@ class Sliding:
     def kept(self, now: float) -> int:
         return math.floor(self.limit * RESERVE_ROLLING)
 
-    def sustainable(self, now: float) -> float:
+    def sustainable(self, now: float, ahead: Ahead = seconds) -> float:
         self.advance(now)
         left = self.limit - self.kept(now) - self.settled - self.inflight
         first = self._first or 0
         worst = math.inf
         for slot in range(first, first + self._size):
             until = (slot + 1) * self.grain + self.seconds - now  # just before this slot is forgotten
-            if until > 0:
-                worst = min(worst, left / until)
+            if until > 0 and (planned := ahead(until)) > 0:
+                worst = min(worst, left / planned)
             left += self._ring[slot % self._size]
         return max(0.0, worst)
 
@@ -168,16 +183,20 @@ class Sliding:
 class Daily:
     """An amount counts until the next reset. `wall()` is Unix time, `after(t)` the first reset later than `t`.
 
-    `longest` is how long such a period lasts at most: what is older surely counts no more.
+    `longest` is how long such a period lasts at most: what is older surely counts no more. `idle(t)` tells for how many
+    seconds before a reset nobody speaks: what is kept for answers has melted when the room falls silent.
     """
 
     __slots__ = (
         "_after",
         "_began",
+        "_idle_for",
+        "_looked",
         "_reserve",
         "_until",
         "_wall",
         "freed",
+        "idle",
         "inflight",
         "limit",
         "longest",
@@ -199,6 +218,8 @@ class Daily:
         self.settled = 0
         self.inflight = 0
         self.freed = 0
+        self.idle: Callable[[float], float] = never
+        self._looked, self._idle_for = -math.inf, 0.0
         self._wall = wall
         self._after = after
         self.longest = longest
@@ -233,15 +254,22 @@ class Daily:
         return UNKNOWN_WAIT if over <= self.inflight and self.settled + amount <= self.limit else self._until - now
 
     def kept(self, now: float) -> int:
-        return math.floor(self.limit * self._reserve * min(1.0, (self._until - now) / RESERVE_MELTS))
+        return math.floor(self.limit * self._reserve * min(1.0, max(0.0, self._silent(now) - now) / RESERVE_MELTS))
 
-    def sustainable(self, now: float) -> float:
+    def _silent(self, now: float) -> float:
+        """When the last bot falls silent before the reset; looked up once a minute."""
+        if not self._looked <= now < self._looked + MINUTE:
+            self._looked, self._idle_for = now, self.idle(self.reset)
+        return self._until - self._idle_for
+
+    def sustainable(self, now: float, ahead: Ahead = seconds) -> float:
         self.advance(now)
-        ahead = max(1.0, self._until - now)
         left = self.limit - self.settled - self.inflight
-        rate = left / ahead
-        if ahead > RESERVE_MELTS:  # until it begins to melt the reserve stands; then talk catches up
-            rate = min(rate, (left - self.kept(now)) / (ahead - RESERVE_MELTS))
+        planned, awake = ahead(max(1.0, self._until - now)), self._silent(now) - now
+        rate = left / planned if planned > 0 else math.inf
+        # until it begins to melt the reserve stands; then talk catches up
+        if awake > RESERVE_MELTS and (before := ahead(awake - RESERVE_MELTS)) > 0:
+            rate = min(rate, (left - self.kept(now)) / before)
         return max(0.0, rate)
 
     def unkept(self, amount: int, now: float) -> float:
@@ -250,7 +278,7 @@ class Daily:
             return self.wait(amount, now)
         if not self._reserve:
             return 0.0
-        return max(0.0, self._until - now - spare * RESERVE_MELTS / (self.limit * self._reserve))
+        return max(0.0, self._silent(now) - now - spare * RESERVE_MELTS / (self.limit * self._reserve))
 
     def spent_since(self, age: float, now: float) -> bool:
         return self._wall() - age > self._began

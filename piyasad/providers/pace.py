@@ -1,4 +1,4 @@
-"""How fast the room would talk if nothing held it back, reckoned from how fast it talks while it is stretched.
+"""How much the room would use if nothing held it back, reckoned from what it uses while it is stretched.
 
 The gateway keeps one and divides what is wanted by what lasts. Pure: times are handed in.
 """
@@ -6,38 +6,51 @@ The gateway keeps one and divides what is wanted by what lasts. Pure: times are 
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, Protocol
 
-MEMORY_SECONDS: Final = 10_800.0  # what was three hours ago counts a third: demand changes over the day
-LEAST_SECONDS: Final = 600.0  # less than ten minutes of talk prove nothing
+MEMORY: Final = 0.2  # days of talk: what is older counts a third
+FIRST: Final = (8.0, 4.0, 3_200.0)  # assumed at first: of eight turns four say something, at 800 tokens each
+FIRST_SECONDS: Final = (600.0, 0.0, 0.0)  # where turns are not known: ten minutes of talk prove nothing
+
+
+class Plan(Protocol):
+    """The bots' day, hour by hour. Times are Unix seconds."""
+
+    @property
+    def taken(self) -> int:
+        """Turns taken so far."""
+        ...
+
+    def turns(self, start: float, end: float) -> float:
+        """Turns that the bots would take between two times if nothing stretched their delays."""
+        ...
+
+    def idle(self, end: float) -> float:
+        """For how many seconds before a time nobody is awake."""
+        ...
 
 
 class Demand:
-    """Requests, tokens and dollars a second: of texts that follow the pace, in unstretched time; of answers, in any.
+    """Requests, tokens and dollars: of texts that follow the pace, by turns taken; of answers, by turns planned.
 
-    While the talk is stretched by s, a second brings 1/s of a second's wishes. So the wish is what was used divided by
-    the sum of those parts: right on the average, however often the stretch changed between a bot's draw and its line.
+    A turn takes the same, however long the delay before it was stretched and by which limit. So the wish of the hours
+    to come is the turns planned in them times what a turn takes. Where nobody knows the plan, a second is a turn, and
+    while the talk is stretched by s a second brings 1/s of one.
     """
 
-    __slots__ = ("_answers", "_at", "_open", "_paced", "_time")
+    __slots__ = ("_answers", "_paced", "_planned", "_taken")
 
-    def __init__(self, now: float) -> None:
-        self._at = now
-        self._time = 0.0  # seconds, faded
-        self._open = 0.0  # unstretched seconds, faded
-        self._paced = [0.0, 0.0, 0.0]
+    def __init__(self, first: tuple[float, float, float]) -> None:
+        turns, requests, tokens = first
+        self._planned = self._taken = turns  # faded, as all here
+        self._paced = [requests, tokens, 0.0]
         self._answers = [0.0, 0.0, 0.0]
 
-    def advance(self, now: float, stretch: float) -> None:
-        """Time went by at this stretch."""
-        passed = now - self._at
-        if passed <= 0:
-            return
-        fade = math.exp(-passed / MEMORY_SECONDS)
-        grown = MEMORY_SECONDS * (1 - fade)
-        self._at = now
-        self._time = self._time * fade + grown
-        self._open = self._open * fade + grown / stretch
+    def advance(self, planned: float, taken: float, day: float) -> None:
+        """So many turns were planned and so many taken; `day` are the turns planned for a day."""
+        fade = math.exp(-planned / (MEMORY * day)) if day > 0 else 1.0
+        self._planned = self._planned * fade + planned
+        self._taken = self._taken * fade + taken
         for kept in (self._paced, self._answers):
             kept[:] = [amount * fade for amount in kept]
 
@@ -49,13 +62,13 @@ class Demand:
         kept[2] += cost
 
     def paced(self) -> tuple[float, float, float]:
-        """Requests, tokens and dollars a second that the pace could hold back, as they would be unstretched."""
+        """Requests, tokens and dollars of a turn that the pace could hold back."""
         requests, tokens, cost = self._paced
-        span = max(self._open, LEAST_SECONDS)
+        span = max(self._taken, 1.0)
         return requests / span, tokens / span, cost / span
 
     def answers(self) -> tuple[float, float, float]:
-        """Requests, tokens and dollars a second that answers to people take."""
+        """Requests, tokens and dollars that answers to people take while a turn is planned."""
         requests, tokens, cost = self._answers
-        span = max(self._time, LEAST_SECONDS)
+        span = max(self._planned, 1.0)
         return requests / span, tokens / span, cost / span

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from piyasad.clock import Clock
 from piyasad.model import Usage
 from piyasad.providers.learning import Fact
-from piyasad.providers.meter import DAY, MINUTE, UNKNOWN_WAIT, Daily, Meter, Sliding
+from piyasad.providers.meter import DAY, MINUTE, UNKNOWN_WAIT, Ahead, Daily, Meter, Sliding, never, seconds
 
 # How much later than our admission a provider may count a request: a call that is under way longer counts from its
 # admission plus this. It lengthens every window by the same, which costs 1.7 % of a minute's limit at most.
@@ -104,6 +104,7 @@ class Quota:
         self._said: dict[str, tuple[int, str, float]] = {}  # limit → what the provider said it is, how, when
         self._clock = clock
         self._held = -math.inf
+        self._idle: Callable[[float], float] = never
         self._paused = -math.inf
         self._concurrent = 1.0
         self._meters: list[tuple[str, Meter, int]] = []
@@ -332,14 +333,21 @@ class Quota:
             found[name] = max(0.0, left / meter.limit) if meter.limit else 0.0
         return found
 
-    def lasting(self) -> dict[str, float]:
-        """By daily limit (rpd, tpd): the highest constant rate per second that lasts.
+    def follow(self, idle: Callable[[float], float]) -> None:
+        """Take over for how many seconds before a reset nobody speaks."""
+        self._idle = idle
+        for meter, _ in self._daily:
+            if isinstance(meter, Daily):
+                meter.idle = idle
+
+    def lasting(self, ahead: Ahead = seconds) -> dict[str, float]:
+        """By daily limit (rpd, tpd): the highest constant rate per unit of `ahead` that lasts.
 
         It never meets the limit less the reserve for answers, before the reset or in any later part of a rolling day.
         """
         now = self._clock.mono()
         names = {_REQUESTS: "rpd", _TOKENS: "tpd"}
-        return {names[kind]: meter.sustainable(now) for meter, kind in self._daily if kind != MONEY}
+        return {names[kind]: meter.sustainable(now, ahead) for meter, kind in self._daily if kind != MONEY}
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used in this day: of a shard's share, the same share."""
@@ -371,7 +379,9 @@ class Quota:
         reset = self.limits.reset
         if reset == "rolling":
             return Sliding(limit, DAY, 1440)
-        return Daily(limit, self._clock.wall, lambda wall: next_reset(wall - RESET_MARGIN, reset) + RESET_MARGIN, now)
+        made = Daily(limit, self._clock.wall, lambda wall: next_reset(wall - RESET_MARGIN, reset) + RESET_MARGIN, now)
+        made.idle = self._idle
+        return made
 
 
 def next_reset(wall: float, reset: str) -> float:

@@ -58,6 +58,14 @@ class Verdict:
     present: int  # shards that were seen lately
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the server remembers. `new`: another memory than the one known before; `age`: since when, in seconds."""
+
+    new: bool
+    age: float
+
+
 class SharedBuckets(Protocol):
     """All limits of all keys, counted by one server for every shard. Any call may raise SharedLost or SharedEmptied."""
 
@@ -81,6 +89,6 @@ class SharedBuckets(Protocol):
         """This shard is present for `ttl` more seconds; how many are, of all."""
         ...
 
-    async def begin(self) -> bool:
-        """Adopt the server's memory. True when it is another than before: new, restarted, flushed."""
+    async def begin(self) -> Memory:
+        """Adopt the server's memory."""
         ...

@@ -7,8 +7,9 @@ shards together never use more than the limits:
   lapses after TTL_SECONDS) share; each absent one's nth of every limit is left to it.
 - Who loses Redis admits nothing until the others must have noticed and a minute's window has gone by, then takes its
   nth of every limit, and of the day's what `usage` says is left.
-- Who comes back brings what it used meanwhile, then its heartbeat, then shares again. A server that was emptied is
-  seeded from `usage` first.
+- Who comes back brings what it used meanwhile, then its heartbeat, then shares again.
+- A server that was emptied is seeded from `usage`, and shared again when all who shared it are back or after a silent
+  window: who shared may have used more than its nth of the last minute.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from piyasad.providers.door import Door
 from piyasad.providers.doors import Doors
 from piyasad.providers.meter import MINUTE, Daily, Meter, Sliding
 from piyasad.providers.quota import Amounts, Quota, Ticket
-from piyasad.providers.shared import Ask, Shape, SharedBuckets, SharedEmptied, SharedLost
+from piyasad.providers.shared import Ask, Memory, Shape, SharedBuckets, SharedEmptied, SharedLost
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -39,6 +40,7 @@ SILENT_SECONDS: Final = MINUTE + TTL_SECONDS + 2 * BEAT_SECONDS
 """After a loss: the others count us absent within the TTL and a beat, then a minute's window must pass."""
 
 HOLD_MARGIN: Final = 5.0  # s; how much longer than the longest call a reservation of a dead process counts
+TRY_SECONDS: Final = 0.5
 LEAST_SECONDS: Final = 0.005
 AGAIN_SECONDS: Final = 1.0  # a refused text asks again at the latest after so long: others give back, too
 
@@ -83,7 +85,9 @@ class Sharing:
         self._changed = changed
         self._up = up
         self._present = shards
-        self._lost_at = clock.mono()
+        self._expected = shards  # shards that shared when we last did
+        self._seen_at = clock.mono()  # when the others may last have counted on us
+        self._brought = False  # whether the server knows what we used without it
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self.state = State.SILENT
@@ -152,17 +156,17 @@ class Sharing:
         while True:
             try:
                 if self.state is State.TOGETHER:
-                    self._present = await self._buckets.beat(self._name, ttl=TTL_SECONDS)
+                    await self._be_present()
                 else:
                     await self._join()
             except (SharedLost, SharedEmptied) as error:
                 self._lose(error)
-            if self.state is State.SILENT and self._clock.mono() - self._lost_at >= SILENT_SECONDS:
-                with contextlib.suppress(SharedLost):  # the store does not answer either: stay silent
-                    await self._go_alone()
+                if self.state is State.SILENT and self._clock.mono() - self._seen_at >= SILENT_SECONDS:
+                    with contextlib.suppress(SharedLost):  # the store does not answer either: stay silent
+                        await self._go_alone()
             self._wake.clear()
             try:
-                async with asyncio.timeout(BEAT_SECONDS):
+                async with asyncio.timeout(BEAT_SECONDS if self.state is State.TOGETHER else TRY_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
                 pass  # the usual beat
@@ -175,10 +179,11 @@ class Sharing:
     def _lose(self, error: Exception) -> None:
         if self.state is State.TOGETHER:
             self.state = State.SILENT
-            self._lost_at = self._clock.mono()
+            self._seen_at = self._clock.mono()
             self._quieten()
             log.warning("redis.lost", reason=str(error), consequence="silent until it is back, or alone after a minute")
             self._wake.set()
+        self._brought = False
         self._up(False)
 
     def _quieten(self) -> None:
@@ -193,33 +198,47 @@ class Sharing:
         self._release()
         log.warning("redis.alone", share=f"1/{self._shards}", note="until Redis is back")
 
+    async def _be_present(self) -> None:
+        self._seen_at = self._clock.mono()
+        self._present = await self._buckets.beat(self._name, ttl=TTL_SECONDS)
+
     async def _join(self) -> None:
-        """Bring what was used, be present, share. Until the last step failed nothing has changed here."""
-        emptied = await self._buckets.begin()
+        """Bring what was used, be present, share."""
+        memory = await self._buckets.begin()
+        before = self.state
+        if memory.new or not self._brought:
+            await self._bring(memory)
+        await self._be_present()
+        if memory.age < SILENT_SECONDS and self._present < self._expected:
+            return  # who shared before the server was emptied may have used more than its part: wait for it
+        rows = await self._usage()
+        self._doors.count_anew(rows, share=1.0, concurrent=1.0 / self._shards, sharing=self._shards)
+        self.state = State.TOGETHER
+        self._expected = self._present
+        self._release()
+        self._up(True)
+        log.info("redis.together", before=str(before), present=self._present)
+
+    async def _bring(self, memory: Memory) -> None:
+        """Tell the server what was used without it. When that fails nothing has changed here."""
         before = self.state
         if before is State.ALONE:  # what is used from here on would be seen by nobody
             self.state = State.SILENT
             self._quieten()
         try:
-            rows = await self._usage()
-            for (name, meter), amounts in self._doors.spent(rows).items():
+            for (name, meter), amounts in self._doors.spent(await self._usage()).items():
                 await self._buckets.at_least(_shape(name, meter), amounts)
-            since = math.inf if emptied else self._clock.mono() - self._lost_at
+            since = math.inf if memory.new else self._clock.mono() - self._seen_at
             for name, short in self._short():
                 ages = short.recent(self._clock.mono())
-                if amounts := {age: amount for age, amount in ages.items() if age <= since}:
-                    await self._buckets.charge(_shape(name, short), amounts)
-            self._present = await self._buckets.beat(self._name, ttl=TTL_SECONDS)
+                if recent := {age: amount for age, amount in ages.items() if age <= since}:
+                    await self._buckets.charge(_shape(name, short), recent)
         except (SharedLost, SharedEmptied):
             if before is State.ALONE:
                 self.state = before
                 self._release()
             raise
-        self._doors.count_anew(rows, share=1.0, concurrent=1.0 / self._shards, sharing=self._shards)
-        self.state = State.TOGETHER
-        self._release()
-        self._up(True)
-        log.info("redis.together", before=str(before), emptied=emptied, present=self._present)
+        self._brought = True
 
     def _short(self) -> list[tuple[str, Sliding]]:
         return [

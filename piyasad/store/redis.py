@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from piyasad.providers.shared import Ask, Shape, SharedEmptied, SharedLost, Verdict
+from piyasad.providers.shared import Ask, Memory, Shape, SharedEmptied, SharedLost, Verdict
 from piyasad.store.redis_scripts import BEAT, CHARGE, RESERVE, SETTLE
 
 TIMEOUT_SECONDS: Final = 1.0
@@ -87,14 +87,15 @@ class RedisBuckets:
         (present,) = await self._run(BEAT, ["here"], [shard, _micros(ttl)])
         return int(present)
 
-    async def begin(self) -> bool:
-        key = f"{self._prefix}epoch"
-        await self._send("SET", key, secrets.token_hex(8), "NX", "EX", _EPOCH_SECONDS)
+    async def begin(self) -> Memory:
+        key, (seconds, micros) = f"{self._prefix}epoch", await self._send("TIME")
+        now = int(seconds) * _MICRO + int(micros)
+        await self._send("SET", key, f"{now}-{secrets.token_hex(8)}", "NX", "EX", _EPOCH_SECONDS)
         epoch = await self._send("GET", key)
-        if not isinstance(epoch, bytes):
+        if not isinstance(epoch, bytes) or not epoch.partition(b"-")[0].isdigit():
             raise SharedLost("Redis does not keep what it is given")
         new, self._epoch = epoch != self._epoch, epoch
-        return new
+        return Memory(new, (now - int(epoch.partition(b"-")[0])) / _MICRO)
 
     async def close(self) -> None:
         """Give the connections back."""

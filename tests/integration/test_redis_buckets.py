@@ -139,17 +139,19 @@ async def test_an_emptied_server_says_so_until_it_is_begun_again(any_redis: Redi
     fresh = RedisBuckets(any_redis.url)
     with pytest.raises(SharedEmptied):
         await fresh.beat("1", ttl=1)
-    assert await fresh.begin()
+    assert (await fresh.begin()).new
     await fresh.beat("1", ttl=1)
     any_redis.flush()
     for call in (buckets.beat("1", ttl=1), buckets.reserve("1", [Ask(LONG, 1, 10)], hold=5), buckets.charge(LONG, {})):
         with pytest.raises(SharedEmptied):
             await call
-    assert await buckets.begin()
+    assert (await buckets.begin()).new
     with pytest.raises(SharedEmptied):
         await fresh.settle("1", [LONG], [1], age=0)
-    assert await fresh.begin()
-    assert not await fresh.begin()
+    assert (await fresh.begin()).new
+    memory = await fresh.begin()
+    assert not memory.new
+    assert 0 <= memory.age < 5
     await fresh.close()
 
 
@@ -172,7 +174,7 @@ async def test_a_killed_server_is_lost_within_the_timeout_and_empty_when_it_is_b
     any_redis.start()
     with pytest.raises(SharedEmptied):
         await buckets.beat("1", ttl=1)
-    assert await buckets.begin()
+    assert (await buckets.begin()).new
     assert await used(buckets, LONG) == 0
 
 

@@ -39,6 +39,7 @@ enabled = false
 ROW = {"provider": "groq", "key": "ab", "model": "m", "state": "open"}
 REPORT = {
     "stretch": 3.25,
+    "forecast": ["4 bots want about 310 lines a day."],
     "limits": [
         ROW | {"name": "rpm", "limit": 30, "left": 12, "source": "file", "at": 0.0},
         ROW | {"name": "tpd", "limit": 100_000, "left": 5, "source": "a refusal", "at": 1_795_424_400.0},
@@ -89,7 +90,7 @@ async def test_a_running_daemons_state_is_shown(store: PostgresStore, pg_dsn: st
     (daemon,) = state["daemons"]
     assert (daemon["shard"], daemon["host"], daemon["pid"], daemon["alive"]) == ("1/2", "evim", 42, True)
     assert [(bot["name"], bot["owner"]) for bot in state["bots"]] == [("Ali Hoca", "d1")]
-    assert state["stretch"] == 3.25
+    assert (state["stretch"], state["forecast"]) == (3.25, ["4 bots want about 310 lines a day."])
     assert [(row["name"], row["limit"], row["left"], row["source"]) for row in state["limits"]] == [
         ("rpm", 30, 12, "file"),
         ("tpd", 100_000, 5, "a refusal, 23.11. 12:00"),

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 
+from piyasad.clock import LoopClock
 from piyasad.config import ProviderSettings, Settings
 from piyasad.configload import ConfigError, Problem, default_config, load
-from piyasad.doctor import NOT_YET, Finding, Level, check, forecast
+from piyasad.doctor import NOT_YET, Finding, Level, check
+from piyasad.doctormodels import is_listed, nearest
+from piyasad.doctoronline import NEW_TOKENS_PER_MINUTE, most_a_minute, paced, until_next
+from piyasad.forecast import forecast_words
+from tests.virtual import run_virtual
 
 ENV = {"T": "123456:abc", "GROQ_API_KEY": "k", "OPENAI_API_KEY": "k", "GEMINI_API_KEY": "k"}
 
@@ -132,40 +141,24 @@ async def test_keys_without_effect_are_listed_and_exist(tmp_path: Path) -> None:
 # --- The expected lines
 
 
-def test_the_pace_of_one_bot_over_a_day(tmp_path: Path) -> None:
-    open_limits = {
-        "prime_hours": [],
-        "prime_delay_seconds": 36,
-        "mean_delay_seconds": 36,
-        "jitter": [1.0, 1.0],
-        "hourly_limit": {"min": 10**6, "max": 10**6},
-        "chat_per_minute": 10**6,
-    }
-    talk = {"reaction_probability": 0.0, "continue_share": 0.8}
-    all_day = forecast(settings(tmp_path, pace=open_limits, conversation=talk), ENV)
-    assert (all_day.wanted, all_day.allowed, all_day.lines) == (2400, None, 2400)
-    capped = forecast(settings(tmp_path, pace=open_limits | {"chat_per_minute": 1}, conversation=talk), ENV)
-    assert capped.wanted == 24 * 60
-    hourly = forecast(settings(tmp_path, pace=open_limits | {"hourly_limit": {"min": 6, "max": 12}}), ENV)
-    assert hourly.wanted == 24 * 9
+async def test_the_forecast_counts_the_keys_that_can_be_used() -> None:
+    shipped = load(default_config(), {}, overlay={"providers": {"groq": {"separate_quota": True}}})
+    one = found(await check(shipped, {"GROQ_API_KEY": "k"}), "pace")
+    two = found(await check(shipped, {"GROQ_API_KEY": "k\nl"}), "pace")
+    none = found(await check(shipped, {}), "pace")
+    assert one.level is Level.NOTE
+    assert one.what == " ".join(forecast_words(shipped, {"groq": 1}))
+    assert "groq allows 200,000 tokens (file) and 1,000 requests (file) a day" in one.what
+    assert "400,000 tokens" in two.what
+    assert none.what.endswith("No provider can be used: nothing is said.")
 
 
-def test_only_open_hours_count(tmp_path: Path) -> None:
-    bot = {"name": "Ali", "username": "ali_bot", "token_env": "T", "chats": [-1001234567890]}
-    half = forecast(settings(tmp_path, bots=[bot | {"active_hours": ["09:00-21:00"]}]), ENV)
-    quiet = forecast(settings(tmp_path, chats=[{"id": -1001234567890, "quiet_hours": ["21:00-09:00"]}]), ENV)
-    assert half.wanted == quiet.wanted == 12 * 9
-
-
-def test_daily_tokens_bound_the_lines() -> None:
-    shipped = load(default_config(), {})
-    expected = forecast(shipped, {"GROQ_API_KEY": "k"})
-    assert expected.provider == "groq"
-    assert expected.allowed is not None
-    assert 110 <= expected.allowed < expected.wanted
-    assert expected.lines == expected.allowed
-    assert forecast(shipped, ENV).allowed is None  # openai has no known daily limit
-    assert forecast(shipped, {}).lines == 0
+async def test_a_provider_that_lacks_something_is_left_out_and_said(tmp_path: Path) -> None:
+    providers = {"g": {"kind": "gemini", "model": "gemini-2.5-flash", "api_key_env": "GEMINI_API_KEY"}}
+    room = settings(tmp_path, providers=providers, gateway={"route": ["g"]})
+    findings = await check(room, ENV, online=True)
+    assert found(findings, "provider g").what == "is left out of the route: it has no base_url"
+    assert found(findings, "gateway.route").level is Level.ERROR
 
 
 # --- Online
@@ -193,3 +186,81 @@ async def test_online_finds_wrong_tokens_names_and_places(tmp_path: Path) -> Non
     gone = str(await check(room, ENV, online=True))
     assert "Telegram cannot be reached" in gone
     assert "123456:abc" not in gone
+
+
+@given(st.lists(st.floats(0, 40), max_size=90))
+def test_no_minute_sees_more_than_twenty_new_tokens(durations: list[float]) -> None:
+    spans: list[tuple[float, float]] = []
+
+    async def run(clock: LoopClock) -> None:
+        async def show(seconds: float) -> None:
+            began = clock.mono()
+            await asyncio.sleep(seconds)
+            spans.append((began, clock.mono()))
+
+        await paced([partial(show, seconds) for seconds in durations], clock, NEW_TOKENS_PER_MINUTE)
+
+    run_virtual(run)
+    assert len(spans) == len(durations)
+    # wherever between beginning and end the server counted, one and the twentieth after it are over a minute apart
+    for (_, end), (begin, _) in zip(spans, spans[NEW_TOKENS_PER_MINUTE:], strict=False):
+        assert begin - end > 60
+
+
+def test_the_first_twenty_and_few_bots_do_not_wait() -> None:
+    async def run(clock: LoopClock) -> list[float]:
+        async def show() -> float:
+            return clock.mono()
+
+        return await paced([show] * 45, clock, NEW_TOKENS_PER_MINUTE)
+
+    shown = run_virtual(run)
+    assert shown[19] - shown[0] < 0.1
+    assert shown[20] - shown[19] == pytest.approx(61, abs=0.1)
+    assert shown[40] - shown[0] == pytest.approx(122, abs=0.1)
+    assert most_a_minute("https://api.telegram.org") == 20
+    assert most_a_minute("http://127.0.0.1:8081") is None
+    assert until_next([0.0] * 19, 0.0, 20) == 0
+    assert until_next([0.0] * 20, 60.5, 20) == 0.5
+    assert until_next([0.0] * 20, 99.0, 20) == 0
+
+
+# --- Names of models
+
+GEMINI = (
+    *("gemini-2.5-flash", "gemini-2.5-flash-001", "gemini-2.5-flash-image", "gemini-2.5-flash-lite", "gemini-2.5-pro"),
+    *("gemini-3.6-flash", "gemini-embedding-001", "gemma-3-27b-it", "imagen-4.0-generate-001"),
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "expected"),
+    [
+        ("gemini-1.5-flash", GEMINI, ["gemini-2.5-flash", "gemini-3.6-flash", "gemini-2.5-flash-lite"]),
+        ("gemini-1.5-pro", GEMINI, ["gemini-2.5-pro"]),
+        ("gemini-1.5-flash", ("gemini-2.5-flash-image", "gemini-2.5-flash"), ["gemini-2.5-flash"]),
+        ("gemini-2.0-flash-image", ("gemini-2.5-flash-image",), ["gemini-2.5-flash-image"]),
+        ("gemini-2.5-flsh", GEMINI, ["gemini-2.5-flash", "gemini-3.6-flash", "gemini-2.5-pro"]),
+        ("gpt-oss-120b", ("openai/gpt-oss-20b", "openai/gpt-oss-120b"), ["openai/gpt-oss-120b", "openai/gpt-oss-20b"]),
+        ("llama-3.1-70b-versatile", ("llama-3.3-70b-versatile", "kimi-k2"), ["llama-3.3-70b-versatile"]),
+        ("claude-3-5-haiku-latest", ("claude-opus-5", "claude-haiku-5-5"), ["claude-haiku-5-5"]),
+        ("llama3.2", ("mistral:7b", "llama3.1:latest"), ["llama3.1:latest"]),
+        ("nothing-like-it", GEMINI, []),
+    ],
+)
+def test_the_nearest_models_are_named_first(model: str, names: tuple[str, ...], expected: list[str]) -> None:
+    assert nearest(model, names) == expected
+
+
+def test_a_model_is_listed_under_its_dated_name_too() -> None:
+    names = [
+        "llama3.1:latest",
+        "claude-haiku-4-5-20261001",
+        "gpt-4.1-2026-04-14",
+        "gemini-2.0-flash-001",
+        "gpt-4o-mini",
+    ]
+    for model in ("llama3.1", "claude-haiku-4-5", "gpt-4.1", "models/gemini-2.0-flash", "gpt-4o-mini"):
+        assert is_listed(model, names), model
+    for model in ("gpt-4o", "llama3", "claude-haiku-4", "gpt-4.1-mini"):
+        assert not is_listed(model, names), model

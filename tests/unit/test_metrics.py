@@ -38,6 +38,7 @@ CONTRACT = {
     "piyasad_guard_verdicts_total": ("guard", "verdict"),
     "piyasad_governor_total": ("reason",),
     "piyasad_store_query_seconds": ("query",),
+    "piyasad_redis_up": (),
     "piyasad_feed_lag_seconds": (),
     "piyasad_bots": ("state",),
     "piyasad_bot_restarts_total": (),
@@ -75,41 +76,41 @@ def values(page: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 def test_names_and_labels_are_the_contracts() -> None:
-    assert described(Metrics()) == CONTRACT
+    assert described(Metrics(redis=True)) == CONTRACT
 
 
 def test_no_metric_is_defined_and_not_fed() -> None:
     source = "\n".join(
         path.read_text() for path in Path(piyasad.__file__).parent.rglob("*.py") if path.name != "metrics.py"
     )
-    attributes = [name for name, value in vars(Metrics()).items() if name != "registry" and not name.startswith("_")]
+    attributes = [name for name, value in vars(Metrics(redis=True)).items() if name != "registry" and not name.startswith("_")]
     assert len(attributes) == len(CONTRACT)
     assert [name for name in attributes if not re.search(rf"metrics\.{name}\b", source)] == []
 
 
 @pytest.mark.parametrize("name", ["turn_lateness", "loop_lag"])
 def test_lateness_is_judged_at_50_and_100_milliseconds(name: str) -> None:
-    metrics = Metrics()
+    metrics = Metrics(redis=True)
     getattr(metrics, name).observe(0.07)
     assert metrics.registry.get_sample_value(f"piyasad_{name}_seconds_bucket", {"le": "0.05"}) == 0
     assert metrics.registry.get_sample_value(f"piyasad_{name}_seconds_bucket", {"le": "0.1"}) == 1
 
 
 def test_two_registries_share_nothing() -> None:
-    one, other = Metrics(), Metrics()
+    one, other = Metrics(redis=True), Metrics()
     one.lease_lost.inc()
     assert other.registry.get_sample_value("piyasad_lease_lost_total") == 0
 
 
 def test_labels_give_the_same_child_again() -> None:
-    metrics = Metrics()
+    metrics = Metrics(redis=True)
     assert metrics.bots.labels("active") is metrics.bots.labels("active")
     with pytest.raises(ValueError, match="label"):
         metrics.bots.labels("active", "too", "many")
 
 
 async def test_the_page_says_what_the_library_would() -> None:
-    metrics = Metrics()
+    metrics = Metrics(redis=True)
     fill(metrics)
     metrics.quota_stretch_ratio.set(float("inf"))
     metrics.uncertain.set(float("-inf"))
@@ -123,7 +124,7 @@ async def test_promtool_finds_nothing_to_say() -> None:
         if os.environ.get("PIYASAD_REQUIRE_ALL") == "1":
             pytest.fail("promtool is missing: apt install prometheus")
         pytest.skip("no promtool here (apt install prometheus)")
-    metrics = Metrics()
+    metrics = Metrics(redis=True)
     fill(metrics)
     page = await render(metrics)
     done = await asyncio.to_thread(
@@ -133,7 +134,7 @@ async def test_promtool_finds_nothing_to_say() -> None:
 
 
 async def test_a_large_page_never_holds_the_loop() -> None:
-    metrics = Metrics()
+    metrics = Metrics(redis=True)
     for number in range(9_000):
         metrics.messages.labels(str(-1001000000000 - number // 30), f"kind{number % 6}", str(number % 5)).inc()
     gc.collect()
@@ -165,3 +166,7 @@ async def longest_hold(metrics: Metrics) -> float:
     assert len(page.splitlines()) > 9_000
     assert turns > 4
     return busiest
+
+
+def test_without_redis_nobody_is_told_that_it_is_down() -> None:
+    assert "piyasad_redis_up" not in {family.name for family in Metrics().registry.collect()}

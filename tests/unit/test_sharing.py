@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,13 +19,14 @@ from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
 from piyasad.model import Usage
+from piyasad.providers.base import Provider
 from piyasad.providers.breaker import Breaker
 from piyasad.providers.budget import Budget
 from piyasad.providers.door import Door
 from piyasad.providers.doors import Doors
 from piyasad.providers.estimate import Estimator
 from piyasad.providers.quota import Limits, Quota
-from piyasad.providers.shared import Ask, Shape, SharedEmptied, SharedLost, Verdict
+from piyasad.providers.shared import Ask, Memory, Shape, SharedEmptied, SharedLost, Verdict
 from piyasad.providers.sharing import SILENT_SECONDS, Sharing, State
 from tests.unit.test_quota import most_in_window
 from tests.virtual import run_virtual
@@ -38,12 +40,13 @@ class Server:
 
     clock: LoopClock
     memory: int = 1
+    born: float = 0.0
     counted: dict[tuple[str, int], list[list[float]]] = field(default_factory=dict)
     open: dict[str, list[tuple[Shape, list[float]]]] = field(default_factory=dict)
     beats: dict[str, float] = field(default_factory=dict)
 
     def empty(self) -> None:
-        self.memory += 1
+        self.memory, self.born = self.memory + 1, self.clock.mono()
         self.counted, self.open, self.beats = {}, {}, {}
 
     def rows(self, shape: Shape) -> list[list[float]]:
@@ -83,12 +86,12 @@ class Line:
         if self._memory != self.server.memory:
             raise SharedEmptied("emptied")
 
-    async def begin(self) -> bool:
+    async def begin(self) -> Memory:
         await asyncio.sleep(1.0 if self.cut else WAY)
         if self.cut:
             raise SharedLost("no answer")
         new, self._memory = self._memory != self.server.memory, self.server.memory
-        return new
+        return Memory(new, self.server.clock.mono() - self.server.born)
 
     async def reserve(self, ticket: str, asks: Sequence[Ask], *, hold: float) -> Verdict:
         await self._pass()
@@ -132,11 +135,11 @@ class Shard:
         clock = house.clock
         self.clock, self.house, self.amount = clock, house, amount
         self.quota = Quota(limits, clock, share=1 / shards)
-        door = Door("a", "k", "", None, self.quota, Breaker(), Estimator(), limits=limits)  # type: ignore[arg-type]
+        door = Door("a", "k", "", cast(Provider, None), self.quota, Breaker(), Estimator(), limits=limits)
         self.door = door
         self.line = line
         self.sharing = Sharing(
-            line,  # type: ignore[arg-type]
+            line,
             Doors([door], clock, Budget(clock), share=1 / shards),
             clock,
             shard=number,
