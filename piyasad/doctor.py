@@ -42,7 +42,7 @@ NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
         "telegram.webhook_base": "webhooks",
         "telegram.webhook_listen": "webhooks",
         "telegram.webhook_secret_env": "webhooks",
-        "store.redis": "the shared nerve of several shards",
+        "store.redis": "the shared nerve but for quotas, which shards do share",
         "operator.*": "alerts and orders by Telegram",
     }
 )

@@ -13,7 +13,7 @@ from piyasad.metrics import Metrics
 from piyasad.model import Usage
 from piyasad.providers.budget import LONGEST_MONTH
 from piyasad.providers.shared import SharedLost
-from piyasad.providers.sharing import Sharing
+from piyasad.providers.sharing import Sharing, State
 from piyasad.store.base import Store, StoreError
 from piyasad.store.redis import RedisBuckets
 
@@ -46,6 +46,11 @@ class Nerve:
             up=self._up,
         )
         gateway.share_with(self._sharing)
+
+    @property
+    def together(self) -> bool:
+        """Whether this shard shares with the others now."""
+        return self._sharing.state is State.TOGETHER
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -83,7 +83,9 @@ def test_no_metric_is_defined_and_not_fed() -> None:
     source = "\n".join(
         path.read_text() for path in Path(piyasad.__file__).parent.rglob("*.py") if path.name != "metrics.py"
     )
-    attributes = [name for name, value in vars(Metrics(redis=True)).items() if name != "registry" and not name.startswith("_")]
+    attributes = [
+        name for name, value in vars(Metrics(redis=True)).items() if name != "registry" and not name.startswith("_")
+    ]
     assert len(attributes) == len(CONTRACT)
     assert [name for name in attributes if not re.search(rf"metrics\.{name}\b", source)] == []
 
