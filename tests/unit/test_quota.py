@@ -284,3 +284,17 @@ def test_the_estimate_comes_near_the_truth() -> None:
     assert 800 <= estimator.tokens(2500) <= 800 * 1.06
     estimator.learn(3, 50)  # too short to learn from
     assert estimator.tokens(2500) <= 800 * 1.06
+
+
+@pytest.mark.parametrize("jump", [86_400.0, -86_400.0, 3600.0 * 13, -3600.0 * 13])
+def test_a_wall_clock_that_jumps_opens_no_new_day_and_closes_none(jump: float) -> None:
+    """The day ends when as much time has passed as was left of it; a jump is believed from then on only."""
+    clock = HandClock()
+    quota = Quota(Limits(rpd=2, rpm=100), clock, paced=False)
+    quota.change(Limits(rpd=2, rpm=100, reset="00:00 Europe/Istanbul"))
+    assert quota.reserve(1, 1)
+    clock.offset += jump
+    assert quota.reserve(1, 1)
+    assert quota.reserve(1, 1) is None
+    clock.advance(11 * 3600)
+    assert quota.reserve(1, 1) is None, "noon plus eleven hours: no midnight has passed"
