@@ -18,7 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
@@ -33,7 +33,6 @@ from piyasad.crew import Crew
 from piyasad.forecast import forecast_words
 from piyasad.metrics import Metrics
 from piyasad.model import DaemonRow, Usage
-from piyasad.nerve import Nerve
 from piyasad.ops import log as logs
 from piyasad.ops.http import HttpServer, Readiness
 from piyasad.ops.notify import Notifier
@@ -44,6 +43,9 @@ from piyasad.store.cluster import ClusterError
 from piyasad.store.embedded import DataDirError, Embedded
 from piyasad.store.postgres import PostgresStore
 from piyasad.supervise import Supervisor
+
+if TYPE_CHECKING:
+    from piyasad.nerve import Nerve
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -202,6 +204,8 @@ class Engine:
             vital("database", self._embedded.ended())
         vital("leases", leases.run())
         if settings.store.redis and self._shard[1] > 1:
+            from piyasad.nerve import Nerve  # only here: the library takes long to load
+
             self._nerve = Nerve(settings, self._shard, store, door, self._clock, self._metrics)
             vital("redis", self._nerve.run())
         vital("tick", self._tick(self._crew, store, door))
