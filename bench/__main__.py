@@ -1,4 +1,8 @@
-"""`python -m bench [start] [cpu] [thousand] [--quick]`: the numbers of issue 2, measured here and now."""
+"""`python -m bench [NAME …] [--quick]`: the numbers of the issues, measured here and now.
+
+Names: start, cpu, thousand (the daemon); overhead, inflight, litellm, shared (the gateway). Figures that are to be shown come
+from an idle machine.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,14 @@ from statistics import median
 from typing import Any
 
 import aiohttp
+import uvloop
 
 from bench.field import cpu_seconds, daemon, fetch, field, quantile, resident_mb, running
+from bench.inflight import inflight
+from bench.overhead import overhead
+from bench.rival import Skipped
+from bench.shared import shared
+from bench.versus import litellm
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -122,7 +132,15 @@ def _free_port() -> int:
         return number
 
 
-BENCHES = {"start": start, "cpu": cpu, "thousand": thousand}
+BENCHES = {
+    "start": start,
+    "cpu": cpu,
+    "thousand": thousand,
+    "overhead": overhead,
+    "inflight": inflight,
+    "litellm": litellm,
+    "shared": shared,
+}
 
 
 def main() -> None:
@@ -134,7 +152,13 @@ def main() -> None:
     results: dict[str, Any] = {}
     for name in given.names or BENCHES:
         print(f"{name}: {(BENCHES[name].__doc__ or '').splitlines()[0]}", flush=True)
-        results[name] = asyncio.run(BENCHES[name](given.quick))
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the daemon runs
+                results[name] = runner.run(BENCHES[name](given.quick))
+        except Skipped as reason:
+            print(f"  skipped: {reason}", flush=True)
+            results[name] = {"skipped": str(reason)}
+            continue
         for what, figure in results[name].items():
             print(f"  {figure:10.3f}  {what}", flush=True)
     RESULTS.mkdir(exist_ok=True)

@@ -136,21 +136,29 @@ async def field(bots: int, chats: int) -> AsyncIterator[Field]:
     for number, inside in enumerate(members):
         world["chats"].append({"id": CHAT - number, "title": f"{number}", "bots": inside, "admins": inside[:1]})
     (folder / "world.json").write_text(json.dumps(world), encoding="utf-8")
-    server = await Embedded.start(folder / "pg")
+    postgres = await Embedded.start(folder / "pg")
     try:
         async with sandbox("--world", str(folder / "world.json")) as api, sandbox() as llm:
             opened = {"per_second": 1e9, "chat_per_second": 1e9, "group_per_minute": 1e9}
             async with aiohttp.ClientSession() as session, session.post(f"{api}sandbox/limits", json=opened) as answer:
                 answer.raise_for_status()
-            yield Field(folder, api, llm, server.dsn)
+            yield Field(folder, api, llm, postgres.dsn)
     finally:
-        await server.stop()
+        await postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A sandbox process."""
+
+    url: str
+    pid: int
+
+
 @asynccontextmanager
-async def sandbox(*args: str) -> AsyncIterator[str]:
-    """A sandbox process; its address."""
+async def server(*args: str) -> AsyncIterator[Server]:
+    """A sandbox process, ended with the block."""
     command = (sys.executable, "-m", "piyasad", "sandbox", "--listen", "127.0.0.1:0", *args)
     async with running(*command, stdout=asyncio.subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -159,7 +167,14 @@ async def sandbox(*args: str) -> AsyncIterator[str]:
         found = re.search(r"http://\S+/", line)
         if found is None:
             raise RuntimeError(f"the sandbox did not start: {line}")
-        yield found[0]
+        yield Server(found[0], process.pid)
+
+
+@asynccontextmanager
+async def sandbox(*args: str) -> AsyncIterator[str]:
+    """A sandbox process; its address."""
+    async with server(*args) as process:
+        yield process.url
 
 
 @asynccontextmanager

@@ -70,11 +70,17 @@ class SharedBuckets(Protocol):
     """All limits of all keys, counted by one server for every shard. Any call may raise SharedLost or SharedEmptied."""
 
     async def reserve(self, ticket: str, asks: Sequence[Ask], *, hold: float) -> Verdict:
-        """Reserve on every limit or on none, in one round trip. Unsettled, it counts as used after `hold` seconds."""
+        """Reserve on every limit or on none, in one round trip. Unsettled, it counts as used after `hold` seconds.
+
+        After SharedLost or a cancellation nobody knows whether it was reserved: if it was, it counts as used then.
+        """
         ...
 
     async def settle(self, ticket: str, shapes: Sequence[Shape], used: Sequence[int], *, age: float) -> None:
-        """End a reservation: this was used, `age` seconds ago. Idempotent; after `hold` it changes nothing more."""
+        """End a reservation: this was used, `age` seconds ago, but not before it was admitted. It may be more or 0.
+
+        `shapes` as they were asked for. Idempotent; after `hold` it changes nothing more, on no limit.
+        """
         ...
 
     async def charge(self, shape: Shape, amounts: Mapping[float, int]) -> None:
@@ -82,7 +88,10 @@ class SharedBuckets(Protocol):
         ...
 
     async def at_least(self, shape: Shape, amounts: Mapping[float, int]) -> None:
-        """Make the meter count at least these amounts by age (what `usage` knows); never lowers it."""
+        """Make the meter count at least these amounts by age (what `usage` knows); never lowers it.
+
+        What is missing is counted at the youngest of these ages, so that it counts the longest.
+        """
         ...
 
     async def beat(self, shard: str, *, ttl: float) -> int:
