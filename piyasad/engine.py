@@ -104,7 +104,7 @@ class Engine:
         self._shard = shard
         self._clock = clock
         self._exact_listen = exact_listen
-        self._metrics = Metrics(redis=bool(settings.store.redis))
+        self._metrics = Metrics(redis=bool(settings.store.redis) and shard[1] > 1)
         self._notify = Notifier(env)
         self._stage = Stage(settings, shard, settings.simulation.seed or secrets.randbits(32))
         self._supervisor: Supervisor

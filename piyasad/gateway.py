@@ -6,11 +6,9 @@ text wait past its deadline, and knows nothing of Telegram or the store.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import httpx
 import structlog
 
 from piyasad.clock import Clock
@@ -38,7 +36,7 @@ from piyasad.providers.books import Books
 from piyasad.providers.budget import Budget
 from piyasad.providers.door import Door, open_doors
 from piyasad.providers.doors import Doors
-from piyasad.providers.http import make_client
+from piyasad.providers.http import Client, make_client
 from piyasad.providers.pace import Plan
 from piyasad.providers.quota import Quota, Ticket
 
@@ -61,7 +59,7 @@ class Gateway:
         timeout_seconds: float = 30.0,
         paced: bool = True,
         on_usage: Callable[[Usage], None] | None = None,
-        client: httpx.AsyncClient | None = None,
+        client: Client | None = None,
         env: Mapping[str, str] | None = None,
         share: float = 1.0,
         budget: Budget | None = None,
@@ -162,8 +160,8 @@ class Gateway:
             self._books.unasked("expired")
             raise job.error or Expired("the deadline passed while waiting for quota")
         timeout = min(self._timeout, left)
-        if self._another_could(job, door, left / 2):
-            timeout = min(self._timeout, left / 2)
+        if timeout > left / 2 and self._another_could(job, door, left / 2):
+            timeout = left / 2
         job.calls += 1
         try:
             completion = await door.provider.complete(request, timeout=timeout)
@@ -192,7 +190,17 @@ class Gateway:
         self._books.answered(door)
         if self._admission.waiting:
             self._admission.pump()
-        return dataclasses.replace(completion, cost=cost, calls=job.calls)
+        return Completion(
+            completion.text,
+            completion.provider,
+            completion.model,
+            prompt,
+            cached,
+            spent,
+            cost=cost,
+            finish=completion.finish,
+            calls=job.calls,
+        )
 
     def _another_could(self, job: Job, door: Door, within: float) -> bool:
         """Whether some other provider could still answer this text if this one does not."""

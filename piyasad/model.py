@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class State(StrEnum):
@@ -62,7 +62,10 @@ class Class(StrEnum):
     @property
     def rank(self) -> int:
         """0 a person waits, 1 reply, 2 continue or topic, 3 housekeeping."""
-        return list(Class).index(self)
+        return _RANKS[self]
+
+
+_RANKS: Final = {klass: rank for rank, klass in enumerate(Class)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from piyasad.providers.base import (
     Transient,
 )
 from piyasad.providers.http import (
+    Client,
     HttpProvider,
     RefusedParameter,
     count_of,
@@ -47,7 +48,7 @@ class AnthropicProvider(HttpProvider):
         base_url: str,
         key: str,
         model: str,
-        client: httpx.AsyncClient,
+        client: Client,
         *,
         temperature: float | None = None,
     ) -> None:

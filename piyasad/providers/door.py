@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import httpx
 import structlog
 
 from piyasad.clock import Clock
@@ -25,7 +24,7 @@ from piyasad.providers.breaker import Breaker
 from piyasad.providers.budget import MICROS
 from piyasad.providers.estimate import Estimator
 from piyasad.providers.gemini import GeminiProvider
-from piyasad.providers.http import HttpProvider
+from piyasad.providers.http import Client, HttpProvider
 from piyasad.providers.meter import Meter
 from piyasad.providers.openai import OpenAIProvider
 from piyasad.providers.quota import Limits, Quota
@@ -83,7 +82,7 @@ def open_doors(
     settings: Settings,
     env: Mapping[str, str],
     clock: Clock,
-    client: httpx.AsyncClient,
+    client: Client,
     *,
     share: float = 1.0,
     known: Mapping[tuple[str, str], Door] | None = None,
@@ -144,7 +143,7 @@ def _of_provider(
     settings: ProviderSettings,
     keys: list[Secret],
     clock: Clock,
-    client: httpx.AsyncClient,
+    client: Client,
     share: float,
     root: Settings,
     known: Mapping[tuple[str, str], Door],
@@ -190,7 +189,7 @@ def _of_provider(
     return found
 
 
-def _provider(name: str, settings: ProviderSettings, key: str, client: httpx.AsyncClient) -> HttpProvider:
+def _provider(name: str, settings: ProviderSettings, key: str, client: Client) -> HttpProvider:
     kind = _KINDS.get(settings.kind or "")
     if kind is None or not settings.model or not settings.base_url:
         missing = "kind" if kind is None else "base_url" if settings.model else "model"

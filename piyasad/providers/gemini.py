@@ -23,6 +23,7 @@ from piyasad.providers.base import (
     Transient,
 )
 from piyasad.providers.http import (
+    Client,
     HttpProvider,
     RefusedParameter,
     body_wait,
@@ -52,7 +53,7 @@ class GeminiProvider(HttpProvider):
         base_url: str,
         key: str,
         model: str,
-        client: httpx.AsyncClient,
+        client: Client,
         *,
         temperature: float | None = None,
     ) -> None:

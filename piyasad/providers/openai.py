@@ -23,6 +23,7 @@ from piyasad.providers.base import (
     Transient,
 )
 from piyasad.providers.http import (
+    Client,
     HttpProvider,
     RefusedParameter,
     count_of,
@@ -64,25 +65,31 @@ class OpenAIProvider(HttpProvider):
         base_url: str,
         key: str,
         model: str,
-        client: httpx.AsyncClient,
+        client: Client,
         *,
         temperature: float | None = None,
     ) -> None:
         super().__init__(name, base_url, key, model, client, temperature=temperature)
         self._url = httpx.URL(f"{self._base}/chat/completions")
+        self._reasoning = reasoning(model)
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._limit = "max_completion_tokens" if self._url.host.endswith("openai.com") else "max_tokens"
 
     @property
     def allowance(self) -> int:
-        return reasoning(self.model)[1]
+        return self._reasoning[1]
+
+    def use_model(self, model: str) -> None:
+        """Go on with another model, which may think otherwise."""
+        super().use_model(model)
+        self._reasoning = reasoning(model)
 
     def url(self) -> httpx.URL:
         return self._url
 
     def body(self, request: Request) -> dict[str, Any]:
-        effort, allowance = reasoning(self.model)
+        effort, allowance = self._reasoning
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [

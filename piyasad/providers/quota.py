@@ -192,10 +192,12 @@ class Quota:
         if meter is None:
             return
         now, before = self._clock.mono(), 0
+        meter.advance(now)
+        if meter.limit - meter.settled - meter.inflight <= left:
+            return
         if ticket is not None:
             known = zip(ticket.meters, ticket.freed, strict=True)
             before = next((freed for (_, own, _), freed in known if own is meter), 0)
-        meter.advance(now)
         others = meter.limit - meter.settled - meter.inflight - (meter.freed - before) - left
         if others > 0:
             age = 0.0

@@ -154,12 +154,12 @@ async def test_a_refused_parameter_is_dropped_and_remembered(llm: LlmServer, mak
     ],
 )
 def test_a_gemini_model_gets_what_it_takes(model: str, config: dict[str, object]) -> None:
-    made = GeminiProvider("gemini", "http://127.0.0.1/v1beta", KEY, model, httpx.AsyncClient())
+    made = GeminiProvider("gemini", "http://127.0.0.1/v1beta", KEY, model, make_client())
     assert made.body(ask(0))["generationConfig"] == config
 
 
 def test_a_key_without_quota_for_a_model_is_no_wait() -> None:
-    made = GeminiProvider("gemini", "http://127.0.0.1/v1beta", KEY, "gemini-2.5-pro", httpx.AsyncClient())
+    made = GeminiProvider("gemini", "http://127.0.0.1/v1beta", KEY, "gemini-2.5-pro", make_client())
     text = "* Quota exceeded for metric: generate_content_free_tier_requests, limit: 0, model: gemini-2.5-pro"
     answer = httpx.Response(429, json={"error": {"code": 429, "message": text, "status": "RESOURCE_EXHAUSTED"}})
     assert isinstance(made.failure(answer, {}), BadModel)

@@ -22,7 +22,7 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
-from piyasad.providers.http import make_client, wait_of, window_of
+from piyasad.providers.http import Client, make_client, wait_of, window_of
 from piyasad.providers.openai import OpenAIProvider
 from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
 from piyasad.sandbox.llm_faults import Fault
@@ -34,7 +34,7 @@ MODEL = "openai/gpt-oss-120b"
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[Client]:
     made = make_client()
     yield made
     await made.aclose()
@@ -57,7 +57,7 @@ async def url(llm: LlmServer) -> AsyncIterator[str]:
         yield address
 
 
-def provider(url: str, client: httpx.AsyncClient, *, key: str = KEY, model: str = MODEL) -> OpenAIProvider:
+def provider(url: str, client: Client, *, key: str = KEY, model: str = MODEL) -> OpenAIProvider:
     return OpenAIProvider("groq", url, key, model, client)
 
 
@@ -66,7 +66,7 @@ async def call(made: OpenAIProvider, timeout: float = 5.0) -> str:
 
 
 async def test_a_text_comes_with_what_it_cost_as_the_server_counted_it(
-    llm: LlmServer, url: str, client: httpx.AsyncClient
+    llm: LlmServer, url: str, client: Client
 ) -> None:
     completion = await provider(url, client).complete(ask(0), timeout=5.0)
     total = llm.usage()["total"]
@@ -78,7 +78,7 @@ async def test_a_text_comes_with_what_it_cost_as_the_server_counted_it(
     )
 
 
-async def test_cached_tokens_are_read(llm: LlmServer, url: str, client: httpx.AsyncClient) -> None:
+async def test_cached_tokens_are_read(llm: LlmServer, url: str, client: Client) -> None:
     made = provider(url, client)
     long = ask(0, system="Uzun bir tanım. " * 300)
     await made.complete(long, timeout=5.0)
@@ -86,7 +86,7 @@ async def test_cached_tokens_are_read(llm: LlmServer, url: str, client: httpx.As
     assert completion.cached_tokens == llm.usage()["total"]["cached_tokens"] > 1000
 
 
-async def test_limit_headers_are_handed_on(llm: LlmServer, url: str, client: httpx.AsyncClient) -> None:
+async def test_limit_headers_are_handed_on(llm: LlmServer, url: str, client: Client) -> None:
     llm.set_limits(KEY, Limits(rpd=1000, tpm=6000))
     completion = await provider(url, client).complete(ask(0), timeout=5.0)
     requests, tokens = sorted(completion.facts, key=lambda fact: fact.name)
@@ -118,7 +118,7 @@ async def test_limit_headers_are_handed_on(llm: LlmServer, url: str, client: htt
     ],
 )
 async def test_every_failure_has_its_class(
-    llm: LlmServer, url: str, client: httpx.AsyncClient, fault: str, expected: type[ProviderError]
+    llm: LlmServer, url: str, client: Client, fault: str, expected: type[ProviderError]
 ) -> None:
     llm.add_fault(Fault(fault, count=1))
     with pytest.raises(ProviderError) as caught:
@@ -128,7 +128,7 @@ async def test_every_failure_has_its_class(
     assert await call(provider(url, client))  # and the next call passes
 
 
-async def test_a_hung_provider_costs_its_timeout(llm: LlmServer, url: str, client: httpx.AsyncClient) -> None:
+async def test_a_hung_provider_costs_its_timeout(llm: LlmServer, url: str, client: Client) -> None:
     llm.add_fault(Fault("hang"))
     began = time.monotonic()
     with pytest.raises(TimedOut):
@@ -136,7 +136,7 @@ async def test_a_hung_provider_costs_its_timeout(llm: LlmServer, url: str, clien
     assert time.monotonic() - began < 1.0
 
 
-async def test_cancelling_a_call_is_not_swallowed(llm: LlmServer, url: str, client: httpx.AsyncClient) -> None:
+async def test_cancelling_a_call_is_not_swallowed(llm: LlmServer, url: str, client: Client) -> None:
     llm.add_fault(Fault("hang"))
     task = asyncio.create_task(call(provider(url, client)))
     await asyncio.sleep(0.05)
@@ -145,7 +145,7 @@ async def test_cancelling_a_call_is_not_swallowed(llm: LlmServer, url: str, clie
         await task
 
 
-async def test_a_refused_connection_surely_sent_nothing(client: httpx.AsyncClient) -> None:
+async def test_a_refused_connection_surely_sent_nothing(client: Client) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: nobody else gets the port
         port = taken.getsockname()[1]
@@ -153,7 +153,7 @@ async def test_a_refused_connection_surely_sent_nothing(client: httpx.AsyncClien
             await call(provider(f"http://127.0.0.1:{port}/v1", client))
 
 
-async def test_what_an_empty_or_refused_text_cost_is_known(llm: LlmServer, url: str, client: httpx.AsyncClient) -> None:
+async def test_what_an_empty_or_refused_text_cost_is_known(llm: LlmServer, url: str, client: Client) -> None:
     llm.add_fault(Fault("empty", count=1))
     with pytest.raises(Transient) as caught:
         await call(provider(url, client))
@@ -161,25 +161,25 @@ async def test_what_an_empty_or_refused_text_cost_is_known(llm: LlmServer, url: 
     assert caught.value.usage[0] == llm.usage()["total"]["prompt_tokens"]
 
 
-async def test_a_wrong_key_is_told_without_the_key(url: str, client: httpx.AsyncClient) -> None:
+async def test_a_wrong_key_is_told_without_the_key(url: str, client: Client) -> None:
     with pytest.raises(BadKey) as caught:
         await call(provider(url, client, key="gsk_wrong"))
     assert "gsk_wrong" not in str(caught.value)
 
 
-async def test_an_unknown_model_is_told_by_name(url: str, client: httpx.AsyncClient) -> None:
+async def test_an_unknown_model_is_told_by_name(url: str, client: Client) -> None:
     with pytest.raises(BadModel, match="llama-9"):
         await call(provider(url, client, model="llama-9"))
 
 
-async def test_the_models_of_a_key_are_listed(url: str, client: httpx.AsyncClient) -> None:
+async def test_the_models_of_a_key_are_listed(url: str, client: Client) -> None:
     assert MODEL in await provider(url, client).models()
     with pytest.raises(BadKey):
         await provider(url, client, key="wrong").models()
 
 
 async def test_a_parameter_that_a_model_refuses_is_dropped_once_and_remembered(
-    llm: LlmServer, url: str, client: httpx.AsyncClient
+    llm: LlmServer, url: str, client: Client
 ) -> None:
     made = provider(url, client, model="picky")  # it refuses two
     assert await call(made)
@@ -188,7 +188,7 @@ async def test_a_parameter_that_a_model_refuses_is_dropped_once_and_remembered(
     assert llm.usage()["total"]["requests"] == 4
 
 
-async def test_a_day_quota_refusal_says_how_long_to_wait(llm: LlmServer, url: str, client: httpx.AsyncClient) -> None:
+async def test_a_day_quota_refusal_says_how_long_to_wait(llm: LlmServer, url: str, client: Client) -> None:
     llm.set_limits(KEY, Limits(tpd=400))
     made = provider(url, client, model="gpt-4.1-mini")
 
@@ -203,9 +203,7 @@ async def test_a_day_quota_refusal_says_how_long_to_wait(llm: LlmServer, url: st
     assert 86_000 < caught.value.retry_after <= 86_400
 
 
-async def test_what_can_never_pass_a_limit_is_a_bad_request(
-    llm: LlmServer, url: str, client: httpx.AsyncClient
-) -> None:
+async def test_what_can_never_pass_a_limit_is_a_bad_request(llm: LlmServer, url: str, client: Client) -> None:
     llm.set_limits(KEY, Limits(tpm=50))
     with pytest.raises(BadRequest, match="too large"):
         await call(provider(url, client))

@@ -209,3 +209,25 @@ def test_loading_the_types_is_cheap() -> None:
 def test_copies_are_equal() -> None:
     settings = Settings()
     assert copy.deepcopy(settings) == settings
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        ("redis+cluster://a:1", "single server"),
+        ("http://a:1", "redis://"),
+        ("redis://:ge#heim@a:1", "%23"),
+        ("redis://a:99999/0", "65535"),
+        ("redis://a:x", "65535"),
+    ],
+)
+def test_a_redis_address_that_cannot_be_used_is_said_and_not_shown(address: str, word: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"store": {"redis": address}})
+    assert word in caught.value.errors()[0]["msg"]
+    assert "heim" not in caught.value.errors()[0]["msg"]
+
+
+def test_redis_addresses_that_are_fine() -> None:
+    for address in ("redis://127.0.0.1:6379/0", "rediss://:p%23w@a.example:6380", "unix:///run/redis.sock", ""):
+        assert Settings.model_validate({"store": {"redis": address}}).store.redis == address
