@@ -114,7 +114,7 @@ class PostgresStore:
         try:
             async with asyncio.timeout(5):
                 await self._pool.close()
-        except TimeoutError:
+        except KNOWN:  # also a server that is gone: its connections cannot take their leave
             self._pool.terminate()
 
     # --- daemons and leases

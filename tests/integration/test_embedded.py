@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -174,6 +175,18 @@ async def test_a_crashed_server_recovers_at_the_next_start(data_dir: Path) -> No
     server = await Embedded.start(data_dir)
     store = await PostgresStore.connect(server.dsn, SystemClock())
     assert [message.text for message in await store.recent(-1, 5)] == ["kalır"]
+    await store.close()
+    await server.stop()
+
+
+async def test_a_store_that_cannot_take_its_leave_is_closed_all_the_same(data_dir: Path) -> None:
+    """As when the server dies while the pool says farewell: the pipe is broken."""
+    server = await Embedded.start(data_dir)
+    store = await PostgresStore.connect(server.dsn, SystemClock())
+    await store.writer.close()
+    for holder_ in store._pool._holders:  # type: ignore[attr-defined]
+        if holder_._con is not None:
+            holder_._con._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
     await store.close()
     await server.stop()
 
