@@ -54,8 +54,11 @@ class World:
                 self.group_from(chat)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not the description of a world: {error!r}") from error
-        for event in self.record.rows():
+        kept = list(self.record.rows())
+        for event in kept:
             self._again(event)
+        for bot in self.bots.values():  # each row was one update of a bot at most: no id is given twice
+            bot.next_update += len(kept)
         self.record.start()
 
     def bot_from(self, described: Mapping[str, Any]) -> Bot:
