@@ -41,9 +41,30 @@ from piyasad.timing import BotTiming
 from piyasad.turn import Tools, TurnTaker
 
 DAY = 86_400.0
+HOUR = 3600.0
+CLOSES = 23 * HOUR  # the last of the four falls asleep
 LLM_SECONDS = (0.6, 1.4)
 WIRE_SECONDS = 0.1
 FIRST_BOT = 7_100_000_001
+
+# What members write: mentions, replies, questions to nobody, remarks; and whether it replies to the newest bot's line.
+PEOPLE: tuple[tuple[str, bool], ...] = (
+    ("@ali_hoca_bot enflasyon verisi sizce kalıcı bir düşüşe mi işaret ediyor?", False),
+    ("Dolar ne olur sizce?", False),
+    ("Bugün işe giderken yine akaryakıt konuşuluyordu, herkes zamdan dertli.", False),
+    ("Mehmet abi GARAN bilançosunu okudun mu?", False),
+    ("Neye dayanarak söylüyorsun bunu?", True),
+    ("@ayse_scalper_bot stopu nereye koyarsın böyle bir günde", False),
+    (
+        "Katılmıyorum, geçen yıl da aynı şeyi duymuştuk; o zaman da beklentiler yüksekti, veri gelince herkes sustu. Bir "
+        "kez daha düşünmek lazım, benden söylemesi, çünkü birikimini bu lafla kaybeden tanıdıklarım var.",
+        True,
+    ),
+    ("Yeni başlayan biri nereden başlamalı?", False),
+    ("Gram altın nereye gider", False),
+    ("Zeynep sen defterine ne yazdın bugün?", False),
+    ("Bu ara haberlere bakmaktan yoruldum", False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,3 +309,23 @@ class House:
 def shipped(**overlay: Any) -> Settings:
     """The shipped configuration, without keys."""
     return load(default_config(), env={}, overlay={"gateway": {"route": ["offline"]}, **overlay})
+
+
+async def visits(house: House, days: int = 1) -> None:
+    """People come by about every 25 minutes from half past eight till the room closes. It began at midnight."""
+    rng = random.Random(f"people/{house.seed}")
+    number = 0
+    for day in range(days):
+        await asyncio.sleep(day * DAY + 8.5 * HOUR - house.clock.mono())
+        while True:
+            await asyncio.sleep(rng.expovariate(1 / 1500))
+            if house.clock.mono() > day * DAY + CLOSES - 300:
+                break
+            text, reply = PEOPLE[number % len(PEOPLE)]
+            await house.say(text, 500 + number % 4, reply=reply)
+            number += 1
+
+
+def lines(house: House) -> list[tuple[Claim, float]]:
+    """What was delivered that an LLM wrote, with the seconds since the day's beginning."""
+    return [(claim, at) for claim, at in house.ledger.sent if claim.draft.kind not in {Kind.NOTICE, Kind.FIXED}]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import random
 import time
 from collections.abc import Sequence
 from math import ceil
@@ -20,54 +19,19 @@ from piyasad.compose import SLIM_HISTORY
 from piyasad.config.settings import Settings
 from piyasad.gateway import build
 from piyasad.metrics import Metrics
-from piyasad.model import Claim, Class, Kind, Usage
+from piyasad.model import Class, Kind, Usage
 from piyasad.providers.base import Request
 from piyasad.providers.quota import next_reset
 from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
 from piyasad.sandbox.llm_text import count_tokens
-from tests.day import DAY, Call, House, shipped
+from tests.day import CLOSES, DAY, HOUR, Call, House, lines, shipped, visits
 from tests.llm import serving
 from tests.virtual import NOON, run_virtual
 
 TOKENS = 100_000
 RESET = "00:00 Europe/Istanbul"
 MIDNIGHT = next_reset(NOON, RESET)
-HOUR = 3600.0
-CLOSES = 23 * HOUR  # the last of the four falls asleep
 SEEDS = (1, 2, 3, 4)
-
-# What members write: mentions, replies, questions to nobody, remarks; and whether it replies to the newest bot's line.
-PEOPLE: tuple[tuple[str, bool], ...] = (
-    ("@ali_hoca_bot enflasyon verisi sizce kalıcı bir düşüşe mi işaret ediyor?", False),
-    ("Dolar ne olur sizce?", False),
-    ("Bugün işe giderken yine akaryakıt konuşuluyordu, herkes zamdan dertli.", False),
-    ("Mehmet abi GARAN bilançosunu okudun mu?", False),
-    ("Neye dayanarak söylüyorsun bunu?", True),
-    ("@ayse_scalper_bot stopu nereye koyarsın böyle bir günde", False),
-    (
-        "Katılmıyorum, geçen yıl da aynı şeyi duymuştuk; o zaman da beklentiler yüksekti, veri gelince herkes sustu. Bir "
-        "kez daha düşünmek lazım, benden söylemesi, çünkü birikimini bu lafla kaybeden tanıdıklarım var.",
-        True,
-    ),
-    ("Yeni başlayan biri nereden başlamalı?", False),
-    ("Gram altın nereye gider", False),
-    ("Zeynep sen defterine ne yazdın bugün?", False),
-    ("Bu ara haberlere bakmaktan yoruldum", False),
-)
-
-
-async def visits(house: House) -> None:
-    """People come by about every 25 minutes from half past eight till the room closes."""
-    rng = random.Random(f"people/{house.seed}")
-    await asyncio.sleep(8.5 * HOUR)
-    number = 0
-    while True:
-        await asyncio.sleep(rng.expovariate(1 / 1500))
-        if house.clock.mono() > CLOSES - 300:
-            return
-        text, reply = PEOPLE[number % len(PEOPLE)]
-        await house.say(text, 500 + number % 4, reply=reply)
-        number += 1
 
 
 @functools.cache
@@ -84,11 +48,6 @@ def day(seed: int) -> House:
 
 def p95(values: Sequence[float]) -> float:
     return sorted(values)[ceil(len(values) * 0.95) - 1]
-
-
-def lines(house: House) -> list[tuple[Claim, float]]:
-    """What was delivered that an LLM wrote, with the seconds since the day's beginning."""
-    return [(claim, at) for claim, at in house.ledger.sent if claim.draft.kind not in {Kind.NOTICE, Kind.FIXED}]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

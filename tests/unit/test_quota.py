@@ -205,6 +205,37 @@ def test_the_lasting_rate_uses_the_whole_day_and_never_more() -> None:
     assert quota.lasting()["tpd"] == pytest.approx(0.45, rel=0.01)
 
 
+def lasting_after(*hours: float) -> float:
+    """The lasting rate of a rolling day of 24,000 after so many tokens in each of the last hours, per token and hour."""
+    clock = HandClock()
+    quota = Quota(Limits(tpd=24_000), clock)
+    for used in hours:
+        for _ in range(10):
+            ticket = quota.reserve(int(used / 10), 0)
+            assert ticket
+            quota.settle(ticket, int(used / 10), 0, 0)
+            clock.now += 360.0
+    return quota.lasting()["tpd"] * 3600
+
+
+FAIR = 950.0  # a twenty-fourth of a rolling day less its reserve
+
+
+def test_talk_that_was_planned_and_not_said_on_a_rolling_day_is_caught_up_with() -> None:
+    assert lasting_after(*[FAIR * 0.95] * 40) > 3 * FAIR
+    assert lasting_after(*[FAIR] * 37, 0, 0, 0) > 2 * FAIR
+
+
+def test_a_rolling_day_that_has_only_begun_has_nothing_to_catch_up_with() -> None:
+    assert lasting_after() == pytest.approx(FAIR, rel=0.02)
+    assert lasting_after(*[FAIR] * 3) == pytest.approx(FAIR, rel=0.02)
+    assert lasting_after(FAIR, 0, 0) > 2 * FAIR
+
+
+def test_what_an_outage_left_of_a_rolling_day_is_spread_over_the_next() -> None:
+    assert lasting_after(*[FAIR] * 30, *[0] * 10) == pytest.approx(FAIR, rel=0.05)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

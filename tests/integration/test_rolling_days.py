@@ -1,0 +1,61 @@
+"""Three virtual days of the shipped room on a quota of 100,000 tokens whose day rolls: it is used up and never dry."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from piyasad.clock import LoopClock
+from piyasad.model import Class
+from piyasad.providers.quota import next_reset
+from tests.day import CLOSES, DAY, HOUR, House, lines, shipped, visits
+from tests.virtual import NOON, run_virtual
+
+TOKENS = 100_000
+DAYS = 3
+MIDNIGHT = next_reset(NOON, "00:00 Europe/Istanbul")
+SEEDS = (0, 1, 2)
+
+
+@functools.cache
+def stay(seed: int) -> House:
+    """The house after its days."""
+
+    async def run(clock: LoopClock) -> House:
+        house = House(clock, shipped(), TOKENS, "rolling", seed)
+        await house.live(DAYS * DAY, visits(house, DAYS))
+        return house
+
+    return run_virtual(run, MIDNIGHT)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nine_tenths_of_a_rolling_day_are_used_and_never_more_than_all(seed: int) -> None:
+    house = stay(seed)
+    calls = [(call.at, call.prompt + call.completion) for call in house.model.calls]
+    for hour in range(24, 24 * DAYS + 1):
+        end = hour * HOUR
+        used = sum(tokens for at, tokens in calls if end - DAY < at <= end)
+        assert used <= TOKENS
+        assert used >= 0.9 * TOKENS or hour % 24
+    assert house.model.refused == 0
+    assert len(lines(house)) >= DAYS * 110
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_rolling_day_is_heard_to_its_last_hour(seed: int) -> None:
+    heard = {int(at // HOUR) for _, at in lines(stay(seed))}
+    for day in range(DAYS):
+        first, closes = int(day * 24 + 9), int(day * 24 + CLOSES / HOUR)
+        assert len(heard & set(range(first, closes))) >= closes - first - 1
+        assert heard & {closes - 1}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_on_rolling_days_too_who_asks_never_waits_for_the_pace(seed: int) -> None:
+    house = stay(seed)
+    answers = [trace for trace in house.ledger.turns if trace.intent == "answer"]
+    assert len(answers) >= 15 * DAYS
+    assert all(trace.outcome == "sent" or trace.detail.get("verdicts") for trace in answers)
+    assert house.metrics.llm_wait.labels(Class.ANSWER.value)._sum.get() == 0.0
