@@ -51,4 +51,4 @@ lock: ## pin every dependency anew, by hash and without addresses (needs uv)
 	$(LOCK) --extra build --extra dev -o requirements-dev.lock
 
 clean: ## remove what was built
-	rm -rf $(VENV) $(VENV)-3.* build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from piyasad.clock import SystemClock
+from piyasad.clock import Clock, SystemClock
 from piyasad.config.settings import Settings
 from piyasad.gateway import Gateway, build
 from piyasad.metrics import Metrics
@@ -29,6 +29,7 @@ class Bench:
         self.metrics = Metrics()
         self.usage: list[Usage] = []
         self.opened: list[Gateway] = []
+        self.clock: Clock = SystemClock()
 
     def settings(self, a: Row | None = None, b: Row | None = None, **gateway: Any) -> Settings:
         providers = {}
@@ -43,7 +44,7 @@ class Bench:
         made = build(
             self.settings(a, b, **gateway),
             ENV,
-            SystemClock(),
+            self.clock,
             self.metrics,
             on_usage=self.usage.append,
             share=share,

@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
+from piyasad.clock import SystemClock
 from piyasad.config.report import ConfigError
 from piyasad.model import Class, Usage
 from piyasad.providers.base import (
@@ -265,6 +267,39 @@ async def test_nothing_fills_the_room_while_all_are_down_and_recovery_is_quick(b
     assert requests <= 20
     bench.llm.clear_faults()
     assert await gateway.complete(within(10))
+
+
+class Jumping(SystemClock):
+    """The machine's clocks, with a wall clock that somebody sets."""
+
+    offset = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.offset
+
+
+@pytest.mark.parametrize("reset", ["rolling", "fixed"])
+@pytest.mark.parametrize("jumps", [(86_400.0, -86_400.0), (-86_400.0 * 3, 3600.0 * 13), (3600.0 * 30, 3600.0 * 30)])
+async def test_a_clock_that_jumps_neither_opens_a_limit_nor_closes_it(reset: str, jumps: tuple[float, float]) -> None:
+    limits = Limits(rpd=12, rpm=30, tpm=30_000)
+    async with a_bench(LlmConfig(keys=(LlmKey("key-a", limits),))) as bench:
+        bench.clock = clock = Jumping()
+        half = datetime.fromtimestamp(clock.wall() + 43_200, UTC)  # no real reset while this runs
+        row = {"rpd": 12, "rpm": 30, "tpm": 30_000, "quota_reset": f"{half:%H:%M} UTC" if reset == "fixed" else reset}
+        gateway = bench.gateway(row, pace_daily_quota=False)
+        for jump in (0.0, *jumps):
+            clock.offset += jump
+            for _ in range(4):
+                await gateway.complete(within(5))
+            assert 1.0 <= gateway.stretch() < 1000.0
+            gateway.publish()
+        for jump in (0.0, *jumps):
+            clock.offset += jump
+            with pytest.raises(Throttled):
+                await gateway.complete(within(5))
+        assert bench.llm.usage()["total"]["requests"] == 12  # and no 429 among them
+        assert bench.count("ok") == 12
+        assert sum(row.requests for row in bench.usage) == 12
 
 
 async def test_a_cancelled_turn_frees_its_place(bench: Bench) -> None:
