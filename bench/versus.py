@@ -30,7 +30,7 @@ async def litellm(quick: bool) -> dict[str, float]:
     python = await environment()
     ours: Sides = {"gateway": ("bench.gateway_side", sys.executable, {"side": "gateway"})}
     theirs: Sides = {f"LiteLLM {name}": ("bench.litellm_side", python, {"setting": name}) for name in KEEPING}
-    figures = await limited(ours | theirs, *((5.0, 60.0) if quick else (60.0, 120.0)))
+    figures = await limited(ours | theirs, *((5.0, 60.0) if quick else (60.0, 240.0)))
     sides = ours | {"LiteLLM": ("bench.litellm_side", python, {"setting": PLAIN})}
     for workers, latency in ((64, 0.0), (256, 0.05)):
         figures |= await unlimited(sides, workers, latency, *((1, 3.0) if quick else (5, 6.0)))
