@@ -38,12 +38,12 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.made requirements.lock pyproject.toml
-	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@tests/tools/install-lock $(PY) requirements.lock
 	$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
-	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@tests/tools/install-lock $(PY) requirements-dev.lock
 	@touch $@
 
 lock: ## pin every dependency anew, by hash and without addresses (needs uv)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -84,6 +85,47 @@ def test_the_locks_agree_and_hold_every_dependency() -> None:
     for wanted, lock in ((project["dependencies"] + extras["build"], run), (extras["dev"], dev)):
         names = {re.split(r"[<>=\[]", entry)[0] for entry in wanted}
         assert names <= set(lock), names - set(lock)
+
+
+def tiny_wheel(folder: Path, name: str, version: str, *needs: str) -> str:
+    """A wheel of nothing but its metadata; its line in a lock."""
+    about = f"{name}-{version}.dist-info"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", "Provides-Extra: more"]
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{about}/METADATA", "\n".join([*lines, *(f"Requires-Dist: {need}" for need in needs), ""]))
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def test_a_lock_installs_as_it_stands_when_newer_ones_are_published(tmp_path: Path) -> None:
+    """Set-up broke on a new machine the day coverage 7.17.4 came out: pytest-cov asks for `coverage[toml]`."""
+    lock = tiny_wheel(tmp_path, "asker", "1.0", "asked[more]>=1") + tiny_wheel(tmp_path, "asked", "1.0")
+    tiny_wheel(tmp_path, "asked", "2.0")
+    (tmp_path / "lock").write_text(lock, encoding="utf-8")
+    own = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run(
+        [REPOSITORY / "tests" / "tools" / "install-lock", sys.executable, tmp_path / "lock"],
+        env={**os.environ, **own, "PIP_TARGET": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.stem for path in (tmp_path / "site").glob("*.dist-info")} == {"asker-1.0", "asked-1.0"}
+
+
+def test_every_lock_is_installed_by_the_one_way(tracked: dict[str, str]) -> None:
+    lines = [(name, line) for name, text in tracked.items() if "/test_" not in name for line in text.splitlines()]
+    ways = {name: line for name, line in lines if re.search(r"pip install.* -r \S", line)}
+    assert set(ways) == {"tests/tools/install-lock", "systemd/piyasad.service"}
+    assert all("--no-deps" in line and "--require-hashes" in line for line in ways.values())
+
+
+def test_what_the_locks_name_is_all_that_is_needed() -> None:
+    """They are installed without resolving, so a hole would show only where something is imported."""
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_wheel_holds_all_that_the_program_reads(wheel: zipfile.ZipFile) -> None:
