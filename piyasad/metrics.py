@@ -98,7 +98,7 @@ class Metrics:
         self.uncertain = gauge("uncertain", "Messages of the last day that may or may not have been delivered")
         self.lease_lost = counter("lease_lost", "How often the daemon's lease ran out while it lived")
         self.guard_verdicts = counters("guard_verdicts", "Objections of the guards", "guard", "verdict")
-        self.governor = counters("governor", "Turns held back by the governor", "reason")
+        self.governor = counters("governor", "Turns held back, or kept from the reply they had in mind", "reason")
         self.store_query = histograms("store_query_seconds", "Time of a statement", QUERY_BUCKETS, "query")
         self.redis_up = gauge("redis_up", "1 while Redis answers") if redis else None
         self.feed_lag = histogram("feed_lag_seconds", "Age of another shard's message when we hear it", LONG_BUCKETS)

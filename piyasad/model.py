@@ -111,7 +111,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A turn's decision. `target` is the message answered or reacted to; `mention` a bot's handle without @."""
+    """A turn's decision. `target` is the message answered or reacted to; `mention` a bot's handle without @.
+
+    `held` is the governor's rule that kept the bot from speaking or from the reply it had in mind, else empty.
+    """
 
     kind: IntentKind
     chat_id: int
@@ -122,6 +125,7 @@ class Intent:
     mention: str | None = None
     length: Length = Length.SHORT
     ask: bool = False  # whether the line may end in a question
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ import structlog
 from piyasad.behaviour import intent as intents
 from piyasad.behaviour import pace
 from piyasad.behaviour.chatpace import Reservation
-from piyasad.behaviour.governor import Reason
 from piyasad.clock import Clock
 from piyasad.compose import Composer, Walk
 from piyasad.delivery import Delivered, Delivery
@@ -49,7 +48,6 @@ _KIND = {
     IntentKind.CONTINUE: Kind.CONTINUE,
     IntentKind.TOPIC: Kind.TOPIC,
 }
-_GOVERNED = frozenset(Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +116,11 @@ class TurnTaker:
         )
         walk.intent = intent
         self._observe("decide", walk)
-        if intent.kind is IntentKind.SILENCE:
-            if intent.reason in _GOVERNED:
-                self._metrics.governor.labels(intent.reason).inc()
-        elif intent.kind is IntentKind.REACT:
+        if intent.held:
+            self._metrics.governor.labels(intent.held).inc()
+        if intent.kind is IntentKind.REACT:
             await self._react(walk, intent)
-        else:
+        elif intent.kind is not IntentKind.SILENCE:
             await self._speak(walk, chat, view, intent, None)
 
     async def _answer(self, walk: Walk, stimulus: Stimulus) -> None:
@@ -303,6 +300,8 @@ class TurnTaker:
 
     async def _trace(self, walk: Walk, intent: Intent) -> None:
         detail = {"reason": intent.reason, "topic": intent.topic} | walk.detail
+        if intent.held:
+            detail["held"] = str(intent.held)
         if intent.target is not None:
             detail["target"] = intent.target.id
         trace = TurnTrace(walk.id, self._bot.id, intent.chat_id, walk.began, str(intent.kind), walk.outcome, detail)

@@ -51,12 +51,18 @@ def may_speak(view: RoomView, bot_id: int, now: float, *, bots: int) -> Reason |
     return None
 
 
-def may_reply(view: RoomView, bot_id: int, target: Line, now: float) -> Reason | None:
-    """Whether a bot may reply to a line; None when it may. A person's line may always be replied to."""
+def may_reply(view: RoomView, bot_id: int, target: Line, now: float, *, share_left: bool) -> Reason | None:
+    """Whether a bot may reply to a line; None when it may. A person's line may always be replied to.
+
+    Args:
+        share_left: what `replies_allowed` says of the room.
+    """
     other = target.message.bot_id
     if other is None:
         return None
-    if target.depth + 1 > MAX_DEPTH:
+    if not share_left:
+        return Reason.ANSWER_SHARE
+    if target.depth >= MAX_DEPTH:
         return Reason.DEPTH
     between = 0
     run: int | None = None

@@ -58,11 +58,11 @@ def decide(
     turn = _Turn(persona, view, conversation, now, rng, roster, claimed, topic_cooldown)
     if not asked_to:
         held = turn.held_back()
-        if held:
-            return turn.silence(held)
+        if held is not None:
+            return held
     stop = governor.may_speak(view, persona.bot_id, now, bots=len(roster))
     if stop is not None:
-        return turn.silence(stop)
+        return turn.governed(stop)
     if view.silent_for(now) >= LULL_SECONDS:
         return turn.open_topic("the room was silent", turn.cooling())
     if rng.random() < conversation.reaction_probability:
@@ -125,28 +125,33 @@ class _Turn:
         self.claimed = claimed
         self.topic_cooldown = topic_cooldown
         self.handles = frozenset(each.handle for each in roster.values())
+        self.held = ""
 
     def cooling(self) -> dict[str, float]:
         """This bot's topics in cooldown."""
         return topic.cooling(self.view, self.persona.bot_id, self.now) if self.topic_cooldown else {}
 
     def silence(self, reason: str) -> Intent:
-        return Intent(IntentKind.SILENCE, self.view.chat_id, reason)
+        return Intent(IntentKind.SILENCE, self.view.chat_id, reason, held=self.held)
 
-    def held_back(self) -> str:
-        """Why the order of speakers or the people in the room keep this bot silent; empty when they do not."""
+    def governed(self, reason: Reason) -> Intent:
+        self.held = reason
+        return self.silence(reason)
+
+    def held_back(self) -> Intent | None:
+        """The silence that the order of speakers or the people in the room ask of this bot; None when they do not."""
         order = self.conversation.order
         if order == "manual":
-            return "manual order"
+            return self.silence("manual order")
         if order == "round_robin" and not self._is_next():
-            return "another bot's turn"
+            return self.silence("another bot's turn")
         if order == "pooled" and not self._is_in_pool():
-            return "has spoken since the last person"
+            return self.silence("has spoken since the last person")
         if people.talking(self.view, self.now) and self.rng.random() >= people.HELD_BACK:
-            return Reason.PEOPLE_TALK
+            return self.governed(Reason.PEOPLE_TALK)
         if people.share_reached(self.view, self.now, self.conversation.bot_share_max):
-            return Reason.BOT_SHARE
-        return ""
+            return self.governed(Reason.BOT_SHARE)
+        return None
 
     def _is_next(self) -> bool:
         """Whether this bot follows, in the roster's order, the bot that spoke last."""
@@ -190,28 +195,29 @@ class _Turn:
         interests = view.book.interests(persona)
         care = [name for name, weight in zip(view.book.names, interests, strict=True) if weight > 0]
         replies = target.bot_replies(view)
-        bots_free = governor.replies_allowed(view, self.now)
         scored: list[tuple[float, Line]] = []
         for line in view.lines[-target.LOOK_BACK :]:
-            if not self._may_be_replied_to(line, replies, bots_free=bots_free):
+            if not self._invites_a_reply(line, replies):
                 continue
             known = replies.get(line.message.telegram_id or 0, 0)
             points = target.score(line, persona, now=self.now, topics=care, roster=self.roster, bot_replies=known)
             scored.append((points, line))
-        while scored:
-            chosen = target.draw(scored, self.rng)
-            if chosen is None or governor.may_reply(view, persona.bot_id, chosen, self.now) is None:
-                return None if chosen is None else self._reply_to(chosen)
-            scored = [pair for pair in scored if pair[1].message.bot_id != chosen.message.bot_id]
-        return None
+        share_left = governor.replies_allowed(view, self.now)
 
-    def _may_be_replied_to(self, line: Line, replies: Mapping[int, int], *, bots_free: bool) -> bool:
+        def stop(line: Line) -> Reason | None:
+            return governor.may_reply(view, persona.bot_id, line, self.now, share_left=share_left)
+
+        chosen = target.draw(scored, self.rng)
+        if chosen is not None and (held := stop(chosen)) is not None:
+            self.held = held
+            chosen = target.draw([pair for pair in scored if stop(pair[1]) is None], self.rng)
+        return None if chosen is None else self._reply_to(chosen)
+
+    def _invites_a_reply(self, line: Line, replies: Mapping[int, int]) -> bool:
         message = line.message
         if message.bot_id == self.persona.bot_id or message.telegram_id is None or message.kind is Kind.NOTICE:
             return False
-        if message.bot_id is not None:
-            return bots_free and line.depth < governor.MAX_DEPTH
-        return (
+        return message.bot_id is not None or (
             message.telegram_id not in self.claimed
             and message.telegram_id not in replies
             and len(line.words) > _CHATTER_WORDS
@@ -265,4 +271,5 @@ class _Turn:
             mention=mention,
             length=length.draw(self.rng, self.conversation, self.persona, kind, explains=explains),
             ask=length.may_ask(self.persona, self.view, self.rng),
+            held=self.held,
         )

@@ -56,16 +56,16 @@ def test_a_chain_of_replies_ends_at_depth_six() -> None:
     talk = Talk()
     last = talk.bot(9)
     for number in range(6):
-        assert governor.may_reply(talk.room.view(NOW), 7, talk.line(last), NOW) is None
+        assert governor.may_reply(talk.room.view(NOW), 7, talk.line(last), NOW, share_left=True) is None
         last = talk.bot(10 + number, to=last)
     assert talk.line(last).depth == 6
-    assert governor.may_reply(talk.room.view(NOW), 7, talk.line(last), NOW) is Reason.DEPTH
+    assert governor.may_reply(talk.room.view(NOW), 7, talk.line(last), NOW, share_left=True) is Reason.DEPTH
 
 
 def test_a_person_may_always_be_replied_to() -> None:
     talk = Talk()
     asked = talk.person(to=talk.bot(1))
-    assert governor.may_reply(talk.room.view(NOW), 1, talk.line(asked), NOW) is None
+    assert governor.may_reply(talk.room.view(NOW), 1, talk.line(asked), NOW, share_left=False) is None
 
 
 def test_a_pair_replies_to_each_other_four_times_in_a_row_at_most() -> None:
@@ -73,11 +73,11 @@ def test_a_pair_replies_to_each_other_four_times_in_a_row_at_most() -> None:
     last = talk.bot(1, ago=300)
     for number in range(4):
         speaker, other = (2, 1) if number % 2 == 0 else (1, 2)
-        assert governor.may_reply(talk.room.view(NOW), speaker, talk.line(last), NOW) is None
+        assert governor.may_reply(talk.room.view(NOW), speaker, talk.line(last), NOW, share_left=True) is None
         last = talk.bot(speaker, ago=290 - number, to=last)
         assert other != speaker
-    assert governor.may_reply(talk.room.view(NOW), 2, talk.line(last), NOW) is Reason.PAIR_RUN
-    assert governor.may_reply(talk.room.view(NOW), 3, talk.line(last), NOW) is None
+    assert governor.may_reply(talk.room.view(NOW), 2, talk.line(last), NOW, share_left=True) is Reason.PAIR_RUN
+    assert governor.may_reply(talk.room.view(NOW), 3, talk.line(last), NOW, share_left=True) is None
 
 
 def test_a_pair_replies_to_each_other_eight_times_in_ten_minutes_at_most() -> None:
@@ -87,8 +87,8 @@ def test_a_pair_replies_to_each_other_eight_times_in_ten_minutes_at_most() -> No
         talk.bot(2, ago=490 - number * 20, to=start)
         talk.bot(3, ago=489 - number * 20)
     start = talk.bot(1, ago=5)
-    assert governor.may_reply(talk.room.view(NOW), 2, talk.line(start), NOW) is Reason.PAIR_RATE
-    assert governor.may_reply(talk.room.view(NOW), 2, talk.line(start), NOW + 300) is None
+    assert governor.may_reply(talk.room.view(NOW), 2, talk.line(start), NOW, share_left=True) is Reason.PAIR_RATE
+    assert governor.may_reply(talk.room.view(NOW), 2, talk.line(start), NOW + 300, share_left=True) is None
 
 
 def test_at_most_seven_tenths_of_the_lines_answer_a_bot() -> None:

@@ -115,6 +115,46 @@ def test_never_its_own_line_nor_an_answered_claimed_or_private_one() -> None:
     assert targets[invited] > targets[last]
 
 
+def test_a_reply_that_the_governor_turns_down_is_said_and_another_line_is_answered_or_none() -> None:
+    rules = DEFAULT.model_copy(
+        update={"reaction_probability": 0.0, "reply_to_bots_probability": 1.0, "bot_share_max": 1.0}
+    )
+
+    def held(talk: Talk, **keys: Any) -> dict[str, set[IntentKind]]:
+        found: dict[str, set[IntentKind]] = {}
+        for seed in range(80):
+            intent = _decide(talk, seed=seed, rules=rules, **keys)
+            found.setdefault(intent.held, set()).add(intent.kind)
+        return found
+
+    no_reply = {IntentKind.CONTINUE, IntentKind.TOPIC, IntentKind.SILENCE}
+    reply = {IntentKind.REPLY}
+
+    answered = Talk()
+    answered.bot(4, to=answered.bot(3, to=answered.bot(2)))
+    assert held(answered) == {"answer_share": no_reply}
+
+    deep, about = Talk(), "Haha evet"  # with a person about the share is free; nobody need answer this one
+    deep.person(about)
+    last = deep.bot(2)
+    for number in range(6):
+        last = deep.bot(3 + number % 2, to=last)
+    assert held(deep) == {"": reply, "depth": reply}
+
+    pair = Talk()
+    pair.person(about)
+    pair.bot(2, to=pair.bot(1, to=pair.bot(2, to=pair.bot(1, to=pair.bot(2)))))
+    assert held(pair, roster={1: FOUR[1], 2: FOUR[2]}) == {"pair_run": no_reply}
+
+    often = Talk()
+    often.person(about)
+    for _ in range(8):
+        often.bot(1, to=often.bot(2))
+        often.bot(4)
+    often.bot(2)
+    assert held(often) == {"": reply, "pair_rate": reply}
+
+
 def test_in_a_basic_group_there_are_no_replies_and_no_reactions() -> None:
     kinds = _kinds(_lively(), turns=500, reactions_on=False, replies_on=False)
     assert kinds[IntentKind.REACT] == kinds[IntentKind.REPLY] == 0
