@@ -1,0 +1,1 @@
+"""The bots: which are ours, what a turn does, what people say to them, who polls."""

@@ -1,0 +1,1 @@
+"""One chat in memory: its window, heat, pace and its members' budgets."""

@@ -1,0 +1,1 @@
+"""`piyasad check`: everything that could be wrong, each with its cure."""

@@ -1,0 +1,1 @@
+"""The gateway: every LLM behind one door."""

@@ -1,0 +1,1 @@
+"""Quotas: what a key, a budget and a shard may use."""

@@ -1,0 +1,1 @@
+"""Turkish as the machine reads it: folding, words, questions, moods, topics."""

@@ -1,0 +1,1 @@
+"""Members' data: masked before it leaves, and the texts that say so."""

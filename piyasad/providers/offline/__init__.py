@@ -1,0 +1,1 @@
+"""The offline provider: a grammar, not a model."""

@@ -1,0 +1,1 @@
+"""Shards: who speaks for whom, and what they share."""
