@@ -17,12 +17,12 @@ import uvloop
 from bench.load import MODEL, Ask, Text, closed, row, say
 from piyasad.clock import SystemClock
 from piyasad.config.settings import Settings
-from piyasad.gateway import Gateway, build
+from piyasad.gateway.gateway import Gateway, build
 from piyasad.metrics import Metrics
 from piyasad.model import Class
-from piyasad.providers.base import ProviderError, Request
 from piyasad.providers.http import make_client
-from piyasad.store.side import Side
+from piyasad.providers.interface import ProviderError, Request
+from piyasad.store.deferred import Deferred
 
 DEADLINE = 60.0  # s
 CLASSES = tuple(Class)
@@ -36,19 +36,19 @@ def request(text: Text, seconds: float = DEADLINE) -> Request:
 
 
 def make_gateway(providers: dict[str, dict[str, Any]], env: dict[str, str], **gateway: Any) -> Gateway:
-    """The gateway as the engine builds it, with metrics and with the books that the store keeps."""
+    """The gateway as the engine builds it, with metrics and with the accounting that the store keeps."""
     settings = Settings.model_validate({"providers": providers, "gateway": {"route": list(providers), **gateway}})
-    books = Side()
-    return build(settings, env, SystemClock(), Metrics(), on_usage=lambda usage: books.add([usage]))
+    accounting = Deferred()
+    return build(settings, env, SystemClock(), Metrics(), on_usage=lambda usage: accounting.add([usage]))
 
 
 def through_gateway(given: dict[str, Any]) -> tuple[Gateway, Ask]:
-    """The gateway over `given["doors"]`: each with a key and perhaps limits."""
+    """The gateway over `given["endpoints"]`: each with a key and perhaps limits."""
     providers, env = {}, {}
-    for name, door in given["doors"].items():
-        env[f"BENCH_{name.upper()}"] = door["key"]
+    for name, endpoint in given["endpoints"].items():
+        env[f"BENCH_{name.upper()}"] = endpoint["key"]
         base = {"kind": "openai", "base_url": given["url"], "model": MODEL, "api_key_env": f"BENCH_{name.upper()}"}
-        providers[name] = base | door["limits"]
+        providers[name] = base | endpoint["limits"]
     gateway = make_gateway(providers, env)
 
     async def ask(text: Text) -> bool:
@@ -64,7 +64,7 @@ def through_gateway(given: dict[str, Any]) -> tuple[Gateway, Ask]:
 def through_client(client: httpx.AsyncClient, given: dict[str, Any]) -> Ask:
     """The least that a program does to have a text."""
     url = f"{given['url']}/chat/completions"
-    headers = {"Authorization": f"Bearer {next(iter(given['doors'].values()))['key']}"}
+    headers = {"Authorization": f"Bearer {next(iter(given['endpoints'].values()))['key']}"}
 
     async def ask(text: Text) -> bool:
         messages = [{"role": "system", "content": text.system}, {"role": "user", "content": text.user}]

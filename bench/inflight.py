@@ -16,7 +16,7 @@ async def inflight(quick: bool) -> dict[str, float]:
     rounds, seconds = (1, 5.0) if quick else (7, 10.0)
     sides: dict[str, list[Round]] = {"bare": [], "gateway": []}
     async with llm_server(latency=LATENCY) as (process, url):
-        given: dict[str, Any] = {"url": url, "doors": {"first": {"key": "sk-bench", "limits": {}}}}
+        given: dict[str, Any] = {"url": url, "endpoints": {"first": {"key": "sk-bench", "limits": {}}}}
         load = {"workers": WORKERS, "warm": 3.0, "seconds": seconds, "spread": LATENCY}
         for number in range(rounds):
             for side in sorted(sides, reverse=bool(number % 2)):

@@ -44,11 +44,11 @@ def make_router(litellm: Any, given: dict[str, Any]) -> Any:
             "litellm_params": {
                 "model": f"openai/{MODEL}",
                 "api_base": given["url"],
-                "api_key": door["key"],
-                **door["limits"],
+                "api_key": endpoint["key"],
+                **endpoint["limits"],
             },
         }
-        for door in given["doors"].values()
+        for endpoint in given["endpoints"].values()
     ]
     return litellm.Router(
         model_list=deployments,

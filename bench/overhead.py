@@ -14,9 +14,9 @@ from statistics import median
 
 from bench.gateway_side import make_gateway, request
 from bench.load import MODEL, Texts, nearest, settle_memory
-from piyasad.gateway import Gateway
-from piyasad.providers.base import Completion, Request
-from piyasad.providers.learning import Fact
+from piyasad.gateway.gateway import Gateway
+from piyasad.providers.interface import Completion, Request
+from piyasad.providers.limit_facts import Fact
 
 RATE = 1000  # texts a second
 FAR = 1_000_000_000  # of any limit
@@ -93,15 +93,15 @@ async def overhead(quick: bool) -> dict[str, float]:
 
 
 def _gateway() -> Gateway:
-    door = {
+    endpoint = {
         "kind": "openai",
         "base_url": "http://127.0.0.1:9/v1",
         "model": MODEL,
         "api_key_env": "BENCH",
         "price": PRICE,
     }
-    gateway = make_gateway({"bench": door | LIMITS}, {"BENCH": "sk-bench"})
-    for made in gateway.doors:
+    gateway = make_gateway({"bench": endpoint | LIMITS}, {"BENCH": "sk-bench"})
+    for made in gateway.endpoints:
         made.provider = Stub()
     return gateway
 

@@ -14,9 +14,9 @@ import uvloop
 from bench.gateway_side import make_gateway, request
 from bench.load import MODEL, Texts
 from piyasad.clock import SystemClock
+from piyasad.gateway.sharing import Sharing
 from piyasad.model import Usage
-from piyasad.providers.base import ProviderError
-from piyasad.providers.sharing import Sharing
+from piyasad.providers.interface import ProviderError
 from piyasad.store.redis import RedisBuckets
 
 WORKERS = 60
@@ -33,7 +33,7 @@ async def main(given: dict[str, Any]) -> None:
 
     sharing = Sharing(
         buckets,
-        gateway.doors,
+        gateway.endpoints,
         SystemClock(),
         shard=given["shard"],
         shards=given["shards"],

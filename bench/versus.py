@@ -40,11 +40,13 @@ async def litellm(quick: bool) -> dict[str, float]:
 async def limited(sides: Sides, warm: float, seconds: float) -> dict[str, float]:
     """64 workers that want far more than two keys give. `seconds` are whole minutes, from the end of the warm-up on."""
     found: dict[str, float] = {}
-    doors = {name: {"key": key, "limits": LIMITS[key]} for name, key in zip(("first", "second"), LIMITS, strict=True)}
+    endpoints = {
+        name: {"key": key, "limits": LIMITS[key]} for name, key in zip(("first", "second"), LIMITS, strict=True)
+    }
     for side, (module, python, more) in sides.items():
         async with llm_server(LIMITS, latency=LATENCY) as (process, url):
             load = {"workers": WORKERS, "warm": warm, "seconds": seconds, "spread": 0.0, "limited": True}
-            done = await carried(module, {"url": url, "doors": doors} | load | more, process, python)
+            done = await carried(module, {"url": url, "endpoints": endpoints} | load | more, process, python)
         found |= {
             f"limits: texts a second, {side}": done.figures.rate,
             f"limits: ms CPU a text, {side}": done.figures.cpu_ms,
@@ -71,13 +73,15 @@ def share_used(done: Round, minutes: float) -> float:
 async def unlimited(sides: Sides, workers: int, latency: float, rounds: int, seconds: float) -> dict[str, float]:
     """So many workers, no limits, a server that answers after `latency`: what each side carries."""
     done: dict[str, list[Round]] = {side: [] for side in sides}
-    doors = {name: {"key": f"sk-bench-{name}", "limits": {}} for name in ("first", "second")}
+    endpoints = {name: {"key": f"sk-bench-{name}", "limits": {}} for name in ("first", "second")}
     async with llm_server(latency=latency) as (process, url):
         load = {"workers": workers, "warm": 3.0, "seconds": seconds, "spread": 1.0, "limited": False}
         for number in range(rounds):
             for side in sorted(sides, reverse=bool(number % 2)):
                 module, python, more = sides[side]
-                done[side].append(await carried(module, {"url": url, "doors": doors} | load | more, process, python))
+                done[side].append(
+                    await carried(module, {"url": url, "endpoints": endpoints} | load | more, process, python)
+                )
     what = f"{workers} at {latency * 1000:.0f} ms"
     found: dict[str, float] = {}
     for side, each in done.items():

@@ -68,7 +68,7 @@ def _code() -> int:
 
 def _explained(error: Exception) -> int:
     """Show a user's mistake in one readable message; 2. Anything else is a fault of ours and is raised again."""
-    loader = sys.modules.get("piyasad.configload")  # not imported: then the error cannot be its
+    loader = sys.modules.get("piyasad.config.load")  # not imported: then the error cannot be its
     if loader is not None and isinstance(error, loader.ConfigError):
         print(error, file=sys.stderr)
         return 2
@@ -113,8 +113,8 @@ def run(
     Example: piyasad run --config config.toml
     Example, the second of four that share the bots and one database: piyasad run --shard 2/4
     """
-    from piyasad.configload import ConfigError, Problem
-    from piyasad.shardname import parse_shard
+    from piyasad.config.load import ConfigError, Problem
+    from piyasad.config.shard import parse_shard
 
     try:
         which = parse_shard(shard)
@@ -139,7 +139,7 @@ def demo(
 
     Example: piyasad demo --port 8080
     """
-    from piyasad import demo as demonstration
+    from piyasad.commands import demo as demonstration
 
     def say(text: str) -> None:
         print(text, flush=True)
@@ -163,8 +163,8 @@ def check(
     """
     import asyncio
 
-    from piyasad.configload import ConfigError, load
-    from piyasad.doctor import check as examine
+    from piyasad.commands.check.check import check as examine
+    from piyasad.config.load import ConfigError, load
 
     subject: Settings | ConfigError
     try:
@@ -187,7 +187,7 @@ def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: A
 
     Exit code 1 when no daemon is alive. Example, for a demo: piyasad status --data-dir ~/.local/state/piyasad/demo
     """
-    from piyasad.status import NoDaemon, state_of, stretch_words
+    from piyasad.commands.status import NoDaemon, state_of, stretch_words
 
     try:
         state = state_of(config, data_dir)
@@ -225,7 +225,7 @@ def bots(
 @bots_app.command("list")
 def bots_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Each bot with its chats, active hours and state."""
-    from piyasad.status import bots_of
+    from piyasad.commands.status import bots_of
 
     _show("Bots", ("name", "username", "chats", "active hours", "state", "reason"), bots_of(config, data_dir), as_json)
 
@@ -245,7 +245,7 @@ def chats(
 @chats_app.command("list")
 def chats_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Each chat with its bots, its ear (the bot that listens for all) and when the notice was posted."""
-    from piyasad.status import chats_of
+    from piyasad.commands.status import chats_of
 
     _show("Chats", ("id", "title", "enabled", "bots", "ear", "notice"), chats_of(config, data_dir), as_json)
 

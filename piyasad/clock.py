@@ -10,8 +10,11 @@ import asyncio
 import selectors
 import time
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
+
+DAY: Final = 86_400.0
+"""Seconds in a day."""
 
 
 class Clock(Protocol):

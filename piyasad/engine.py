@@ -23,29 +23,31 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvloop
 
-from piyasad import __version__, gateway, shards
+from piyasad import __version__
+from piyasad.bots.forecast import forecast_words
+from piyasad.bots.pool import BotPool
+from piyasad.bots.state import LiveState
 from piyasad.clock import Clock, SystemClock
 from piyasad.config import Settings
 from piyasad.config.changes import diff
+from piyasad.config.load import ConfigError, Problem, load, overlay_of
 from piyasad.config.secrets import all_secrets
-from piyasad.configload import ConfigError, Problem, load, overlay_of
-from piyasad.crew import Crew
-from piyasad.forecast import forecast_words
+from piyasad.gateway import gateway
+from piyasad.gateway.quota.budget import LONGEST_MONTH
 from piyasad.metrics import Metrics
 from piyasad.model import DaemonRow, Usage
 from piyasad.ops import log as logs
 from piyasad.ops.http import HttpServer, Readiness
 from piyasad.ops.notify import Notifier
-from piyasad.providers.budget import LONGEST_MONTH
-from piyasad.stage import Stage
-from piyasad.store.base import StoreError
-from piyasad.store.cluster import ClusterError
+from piyasad.sharding.leases import Leases
 from piyasad.store.embedded import DataDirError, Embedded
+from piyasad.store.interface import StoreError
 from piyasad.store.postgres import PostgresStore
+from piyasad.store.server import ServerError
 from piyasad.supervise import Supervisor
 
 if TYPE_CHECKING:
-    from piyasad.nerve import Nerve
+    from piyasad.sharding.redis import RedisSharing
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -106,14 +108,14 @@ class Engine:
         self._exact_listen = exact_listen
         self._metrics = Metrics(redis=bool(settings.store.redis) and shard[1] > 1)
         self._notify = Notifier(env)
-        self._stage = Stage(settings, shard, settings.simulation.seed or secrets.randbits(32))
+        self._live = LiveState(settings, shard, settings.simulation.seed or secrets.randbits(32))
         self._supervisor: Supervisor
         self._embedded: Embedded | None = None
         self._store: PostgresStore | None = None
-        self._leases: shards.Leases | None = None
+        self._leases: Leases | None = None
         self._gateway: gateway.Gateway | None = None
-        self._nerve: Nerve | None = None
-        self._crew: Crew | None = None
+        self._redis_sharing: RedisSharing | None = None
+        self._pool: BotPool | None = None
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._state = "starting"
@@ -148,7 +150,7 @@ class Engine:
         except DataDirError as error:
             failed = str(error)
             raise ConfigError([Problem(str(self._path), None, "store.data_dir", failed)]) from error
-        except (StoreError, ClusterError) as error:
+        except (StoreError, ServerError) as error:
             failed = str(error)
             log.error("daemon.failed", reason=failed)
         finally:
@@ -168,7 +170,7 @@ class Engine:
             reasons.append(self._state)
         if self._leases is None or not self._leases.alive():
             reasons.append("no lease")
-        elif self._crew is not None and not self._crew.held and self._stage.wanted():
+        elif self._pool is not None and not self._pool.held and self._live.wanted():
             reasons.append("standby: the bots are another daemon's")
         return Readiness(not reasons, reasons)
 
@@ -190,38 +192,38 @@ class Engine:
         metrics.shard_info.labels(str(self._shard[0]), str(self._shard[1])).set(1)
         metrics.reload_successful.set(1)
         metrics.reload_timestamp.set(self._clock.wall())
-        self._stage.set(settings, self._env)
+        self._live.set(settings, self._env)
         store = await self._open_store()
-        leases = self._leases = shards.Leases(store, self._clock, metrics, self._daemon_row(), self._lease_lost)
+        leases = self._leases = Leases(store, self._clock, metrics, self._daemon_row(), self._lease_lost)
         await leases.enter(alone=self._embedded is not None)
         chats = [chat.id for chat in settings.chats]
         await store.ensure_chats(chats)
         door.restore(await store.usage(self._clock.wall() - USAGE_SECONDS))
-        self._crew = Crew(self._stage, store, door, leases, self._clock, metrics, self._supervisor, self._rng())
-        await self._crew.open()
+        self._pool = BotPool(self._live, store, door, leases, self._clock, metrics, self._supervisor, self._rng())
+        await self._pool.open()
         vital = self._supervisor.vital
         if self._embedded is not None:
             vital("database", self._embedded.ended())
         vital("leases", leases.run())
         if settings.store.redis and self._shard[1] > 1:
-            from piyasad.nerve import Nerve  # only here: the library takes long to load
+            from piyasad.sharding.redis import RedisSharing  # only here: the library takes long to load
 
-            self._nerve = Nerve(settings, self._shard, store, door, self._clock, self._metrics)
-            vital("redis", self._nerve.run())
-        vital("tick", self._tick(self._crew, store, door))
+            self._redis_sharing = RedisSharing(settings, self._shard, store, door, self._clock, self._metrics)
+            vital("redis", self._redis_sharing.run())
+        vital("tick", self._tick(self._pool, store, door))
         vital("loop lag", self._watch_lag())
-        self._crew.start(at_once=self.at_once)
+        self._pool.start(at_once=self.at_once)
         gc.collect()
         gc.freeze()  # what lives as long as the daemon is not looked at again: a full collection would stop the loop
         gc.set_threshold(20_000, 50, 100)
         self._state = "running"
         self._warn_about_the_silent()
         self._tell_the_day(door)
-        self._notify.ready(f"{len(self._crew.held)} bots in {len(self._stage.chats)} chats")
+        self._notify.ready(f"{len(self._pool.held)} bots in {len(self._live.chats)} chats")
         log.info(
             "daemon.ready",
-            bots=len(self._crew.held),
-            chats=len(self._stage.chats),
+            bots=len(self._pool.held),
+            chats=len(self._live.chats),
             shard="/".join(map(str, self._shard)),
             listen=settings.http.listen,
         )
@@ -256,18 +258,18 @@ class Engine:
         )
 
     def _rng(self) -> random.Random:
-        return random.Random(f"{self._stage.seed}/engine/{self._shard[0]}")
+        return random.Random(f"{self._live.seed}/engine/{self._shard[0]}")
 
     def _tell_the_day(self, door: gateway.Gateway) -> None:
         """What the day's quotas allow, in words."""
-        self._forecast = forecast_words(self.settings, Counter(each.name for each in door.doors))
+        self._forecast = forecast_words(self.settings, Counter(each.name for each in door.endpoints))
         for words in self._forecast:
             log.info("gateway.forecast", words=words)
 
     def _warn_about_the_silent(self) -> None:
-        for name, reason in self._stage.tokenless.items():
+        for name, reason in self._live.tokenless.items():
             log.warning("bot.parked", bot=name, reason=reason)
-        for chat in self._stage.chats.values():
+        for chat in self._live.chats.values():
             if chat.settings.is_basic_group:
                 log.warning(
                     "chat.basic_group",
@@ -296,8 +298,8 @@ class Engine:
 
     async def reload(self) -> bool:
         """Read the file again and apply what changed; False (and nothing changed) when it cannot be used."""
-        crew, door = self._crew, self._gateway
-        if crew is None or door is None:
+        pool, door = self._pool, self._gateway
+        if pool is None or door is None:
             return False  # not started yet
         self._notify.reloading()
         try:
@@ -314,7 +316,7 @@ class Engine:
         changes = diff(self.settings, new)
         self.settings = new
         logs.protect(*all_secrets(new, self._env))
-        await crew.change(new, self._env)
+        await pool.change(new, self._env)
         for key in changes.restart:
             log.warning("reload.needs_restart", key=key)
         self._metrics.reload_successful.set(1)
@@ -329,20 +331,20 @@ class Engine:
         )
         self._warn_about_the_silent()
         self._tell_the_day(door)
-        self._notify.ready(f"{len(crew.held)} bots in {len(self._stage.chats)} chats")
+        self._notify.ready(f"{len(pool.held)} bots in {len(self._live.chats)} chats")
         return True
 
     def _lease_lost(self) -> None:
-        if self._crew is not None:
-            self._crew.silence()
+        if self._pool is not None:
+            self._pool.silence()
 
-    async def _tick(self, crew: Crew, store: PostgresStore, door: gateway.Gateway) -> None:
+    async def _tick(self, pool: BotPool, store: PostgresStore, door: gateway.Gateway) -> None:
         """Every second: bots that are free are taken, gauges are set; every hour the store is kept tidy."""
         tidied = reported = float("-inf")
         while True:
             now = self._clock.mono()
             try:
-                await crew.take_free()
+                await pool.take_free()
                 self._metrics.uncertain.set((await store.counts(self._clock.wall() - 86_400)).get("uncertain", 0))
                 if now - reported > REPORT_SECONDS and self._leases is not None:
                     reported = now
@@ -352,10 +354,10 @@ class Engine:
                 if now - tidied > 3600:
                     tidied = now
                     await store.maintain(self._clock.wall(), self.settings.store.retention_days)
-                    self._stage.budget.forget(self._clock.wall())
+                    self._live.budget.forget(self._clock.wall())
             except StoreError as error:
                 log.warning("tick.store", error=str(error))
-            crew.count()
+            pool.count()
             door.publish()
             self._notify.watchdog()
             await asyncio.sleep(TICK_SECONDS)
@@ -374,14 +376,14 @@ class Engine:
         self._notify.stopping()
         summary = {"failed": failed} if failed else {}
         late: Collection[str] = ()
-        if self._crew is not None:
-            late = await self._crew.drain(self.settings.daemon.drain_seconds)
-            await self._crew.close()
+        if self._pool is not None:
+            late = await self._pool.drain(self.settings.daemon.drain_seconds)
+            await self._pool.close()
         await self._supervisor.stop(list(self._supervisor.names), 0.0)
         if self._gateway is not None:
             await self._gateway.close()
-        if self._nerve is not None:
-            await self._nerve.close()
+        if self._redis_sharing is not None:
+            await self._redis_sharing.close()
         if self._store is not None:
             if self._leases is not None:
                 try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from piyasad.chat.window import Line
 from piyasad.config import BotSettings
 from piyasad.guards.case import Case
 from piyasad.model import Kind, Message
 from piyasad.personas.profile import Persona
-from piyasad.room import Line
 
 CHAT = -1001000000001
 

@@ -11,34 +11,34 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from piyasad.agenda import Agenda
+from piyasad.bots.activity import ActivityPlan
+from piyasad.bots.disclosure import Discloser
+from piyasad.bots.inbound import Inbound
+from piyasad.bots.pool import guards_of
+from piyasad.bots.state import LiveState
+from piyasad.bots.timing import BotTiming
+from piyasad.bots.turn import Parts, TurnTaker
 from piyasad.clock import Clock, LoopClock
 from piyasad.config import Settings
-from piyasad.configload import default_config, load
-from piyasad.crew import guards_of
-from piyasad.delivery import Delivery, Events
-from piyasad.disclosure import Discloser
-from piyasad.gateway import Gateway
-from piyasad.hearing import Hearing
+from piyasad.config.load import default_config, load
+from piyasad.delivery.delivery import Delivery, Events
+from piyasad.gateway.breaker import Breaker
+from piyasad.gateway.endpoint import Endpoint
+from piyasad.gateway.estimate import Estimator
+from piyasad.gateway.gateway import Gateway
+from piyasad.gateway.quota.quota import Limits, Quota
 from piyasad.metrics import Metrics
 from piyasad.model import Claim, Class, DaemonRow, Draft, Kind, Lease, Message, Received, State, Stimulus, TurnTrace
-from piyasad.providers.base import Completion, Request, Throttled
-from piyasad.providers.breaker import Breaker
-from piyasad.providers.door import Door
-from piyasad.providers.estimate import Estimator
-from piyasad.providers.quota import Limits, Quota
+from piyasad.providers.interface import Completion, Request, Throttled
 from piyasad.sandbox.llm_limits import Account, Refusal
 from piyasad.sandbox.llm_limits import Limits as ServerLimits
 from piyasad.sandbox.llm_text import MESSAGE_TOKENS, count_tokens, cut, write
 from piyasad.scheduler import BotLoop
-from piyasad.shards import Leases
-from piyasad.stage import Stage
-from piyasad.store.base import Store
+from piyasad.sharding.leases import Leases
+from piyasad.store.interface import Store
 from piyasad.telegram.errors import Done, Sent
 from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
-from piyasad.timing import BotTiming
-from piyasad.turn import Tools, TurnTaker
 
 DAY = 86_400.0
 HOUR = 3600.0
@@ -217,7 +217,7 @@ class Said:
 
 @dataclass
 class House:
-    """The shipped configuration's bots, wired as the crew wires them."""
+    """The shipped configuration's bots, wired as the pool wires them."""
 
     clock: LoopClock
     settings: Settings
@@ -230,12 +230,12 @@ class House:
         clock, settings = self.clock, self.settings
         self.metrics = Metrics()
         env = {bot.token_env or "": f"{FIRST_BOT + n}:{'a' * 35}" for n, bot in enumerate(settings.bots)}
-        self.stage = Stage(settings, (1, 1), self.seed)
-        self.stage.set(settings, env)
+        self.state = LiveState(settings, (1, 1), self.seed)
+        self.state.set(settings, env)
         self.model = Model(ServerLimits(tpd=self.tokens), clock, lambda: self.gateway.stretch(), self.seed)
         quota = Quota(Limits(tpd=self.tokens, reset=self.reset), clock, paced=True)
-        door = Door("sandbox", "", "", self.model, quota, Breaker(), Estimator())
-        self.gateway = Gateway([door], clock, self.metrics, timeout_seconds=settings.gateway.timeout_seconds)
+        endpoint = Endpoint("sandbox", "", "", self.model, quota, Breaker(), Estimator())
+        self.gateway = Gateway([endpoint], clock, self.metrics, timeout_seconds=settings.gateway.timeout_seconds)
         self.ledger, self.wire = Ledger(clock), Wire(clock)
         store, sender = cast(Store, self.ledger), cast(Sender, self.wire)
         row = DaemonRow("day", 1, 1, "here", 1, "", 0.0, True, "")
@@ -246,57 +246,57 @@ class House:
         )
         events = Events(lambda bot: None, lambda bot, chat, reason: None, lambda old, new: None)
         delivery = Delivery(store, sender, limits, self.leases, clock, self.metrics, events)
-        self.hearing = Hearing(self.stage, store, clock, self._wake, self._warm)
-        discloser = Discloser(self.stage, store, sender, delivery, clock, events)
-        tools = Tools(
-            self.stage, store, self.gateway, delivery, sender, limits, self.hearing, discloser, clock, self.metrics,
+        self.inbound = Inbound(self.state, store, clock, self._wake, self._warm)
+        discloser = Discloser(self.state, store, sender, delivery, clock, events)
+        parts = Parts(
+            self.state, store, self.gateway, delivery, sender, limits, self.inbound, discloser, clock, self.metrics,
             guards_of(settings),
         )  # fmt: skip
-        agenda = Agenda(self.stage, clock)
-        self.gateway.follow(agenda)
+        activity = ActivityPlan(self.state, clock)
+        self.gateway.follow(activity)
         self.loops = {
             bot.id: BotLoop(
-                BotTiming(bot, self.stage, clock, self.gateway.stretch, agenda.turned),
-                TurnTaker(bot, tools),
+                BotTiming(bot, self.state, clock, self.gateway.stretch, activity.turned),
+                TurnTaker(bot, parts),
                 clock,
                 self.metrics,
             )
-            for bot in self.stage.wanted()
+            for bot in self.state.wanted()
         }
         self._heat = 1.0
 
     @property
     def chat(self) -> int:
         """The one chat."""
-        return next(iter(self.stage.chats))
+        return next(iter(self.state.chats))
 
     def _wake(self, bot_id: int, stimulus: Stimulus) -> None:
         self.loops[bot_id].wake(stimulus)
 
     def _warm(self, chat_id: int) -> None:
-        chat = self.stage.chats[chat_id]
+        chat = self.state.chats[chat_id]
         before, self._heat = self._heat, chat.room.view().heat(self.clock.wall(), chat.pace.burstiness)
         for loop in self.loops.values():
             loop.hasten(self._heat / before)
 
     async def say(self, text: str, user: int, *, reply: bool = False) -> None:
         """A person writes; `reply`: to the newest line of a bot."""
-        view = self.stage.chats[self.chat].room.view()
+        view = self.state.chats[self.chat].room.view()
         bots = [message for message in view.messages if message.bot_id is not None and message.kind is not Kind.NOTICE]
         to = bots[-1].telegram_id if reply and bots else None
         number = self.wire.number()
         self.people.append(Said(self.clock.mono(), number, text))
-        await self.hearing.received(
+        await self.inbound.received(
             Received(self.chat, number, user, f"Kişi {user}", text, self.clock.wall(), reply_to=to)
         )
 
     async def live(self, seconds: float, *visitors: Awaitable[None]) -> None:
         """Let the room live for so long."""
         await self.leases.enter(alone=False)
-        held = [(bot.id, bot.persona.name, bot.persona.username) for bot in self.stage.wanted()]
+        held = [(bot.id, bot.persona.name, bot.persona.username) for bot in self.state.wanted()]
         for lease in await self.leases.take(held):
-            self.stage.bots[lease.bot_id].held = True
-            self.stage.bots[lease.bot_id].fence = lease.fence
+            self.state.bots[lease.bot_id].held = True
+            self.state.bots[lease.bot_id].fence = lease.fence
         tasks = [asyncio.ensure_future(work) for work in (*(loop.run() for loop in self.loops.values()), *visitors)]
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

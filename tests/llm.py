@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from piyasad.model import Class
-from piyasad.providers.base import Request
+from piyasad.providers.interface import Request
 from piyasad.sandbox.llm import LlmConfig, LlmServer
 
 

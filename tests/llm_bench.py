@@ -9,7 +9,7 @@ from typing import Any
 
 from piyasad.clock import Clock, SystemClock
 from piyasad.config.settings import Settings
-from piyasad.gateway import Gateway, build
+from piyasad.gateway.gateway import Gateway, build
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
 from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer

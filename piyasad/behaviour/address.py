@@ -10,13 +10,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from piyasad.behaviour import question, topic
+from piyasad.behaviour import topic
 from piyasad.behaviour.people import to_a_person
-from piyasad.text import HONORIFICS, fold, is_form_of_name, words_of
+from piyasad.language import question
+from piyasad.language.text import HONORIFICS, fold, is_form_of_name, words_of
 
 if TYPE_CHECKING:
+    from piyasad.chat.window import Line, RoomView
     from piyasad.personas.profile import Persona
-    from piyasad.room import Line, RoomView
 
 _GREETINGS: Final = frozenset(
     (
@@ -99,7 +100,7 @@ def fitness(line: Line, view: RoomView, persona: Persona) -> float:
         if key in keys:
             points += min(weight, 2.0)
     if line.topics:
-        care = dict(zip(view.book.names, view.book.interests(persona), strict=True))
+        care = dict(zip(view.book.names, view.book.interests(persona.interest_keys), strict=True))
         points += min(care.get(line.topics[0], 0.0), 3.0) * 0.5
     return points
 

@@ -14,13 +14,12 @@ from math import exp, expm1, floor, log1p
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from piyasad.clock import minute_of_day
+from piyasad.clock import DAY, minute_of_day
 from piyasad.config import BotPace, PaceSettings
 from piyasad.config import HourlyLimit as HourlyRange
 from piyasad.model import TimeRange
 
 HOUR: Final = 3600.0
-DAY: Final = 86400.0
 
 ANSWERS_PER_HOUR: Final = 30
 """Answers to people may exceed the hourly limit up to this many messages (behaviour 2.1)."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from piyasad.room import Line, RoomView
+    from piyasad.chat.window import Line, RoomView
 
 MAX_DEPTH: Final = 6
 """Replies of bots to bots in one chain without a person."""

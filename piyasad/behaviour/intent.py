@@ -15,8 +15,8 @@ from piyasad.config import ConversationSettings
 from piyasad.model import Intent, IntentKind, Kind, Message, Stimulus
 
 if TYPE_CHECKING:
+    from piyasad.chat.window import Line, RoomView
     from piyasad.personas.profile import Persona
-    from piyasad.room import Line, RoomView
 
 LULL_SECONDS: Final = 900.0
 """After so long a silence a turn opens a topic, always."""
@@ -192,7 +192,7 @@ class _Turn:
     def reply(self) -> Intent | None:
         """A reply to one of the best three lines; None when nothing may be replied to."""
         view, persona = self.view, self.persona
-        interests = view.book.interests(persona)
+        interests = view.book.interests(persona.interest_keys)
         care = [name for name, weight in zip(view.book.names, interests, strict=True) if weight > 0]
         replies = target.bot_replies(view)
         scored: list[tuple[float, Line]] = []

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from piyasad.config import ConversationSettings
 from piyasad.model import IntentKind, Length
 
 if TYPE_CHECKING:
+    from piyasad.chat.window import RoomView
     from piyasad.personas.profile import Persona
-    from piyasad.room import RoomView
 
 QUESTION_SHARE: Final = 0.25
 """At most one line in four ends in a question …"""
@@ -20,22 +19,6 @@ BEGINNER_SHARE: Final = 0.5
 """… of a beginner's two (behaviour 3)."""
 
 _RECENT_OWN: Final = 8
-
-# Sentences at most, tokens at most: a Turkish sentence of chat is about 25 tokens; room for one that runs long.
-_PLANS: Final = {Length.SHORT: (2, 90), Length.MEDIUM: (3, 140), Length.LONG: (4, 200)}
-
-
-@dataclass(frozen=True, slots=True)
-class LengthPlan:
-    """What the prompt asks for and the provider is held to."""
-
-    sentences: int
-    max_tokens: int
-
-
-def plan(length: Length) -> LengthPlan:
-    """Sentences and tokens of a length."""
-    return LengthPlan(*_PLANS[length])
 
 
 def _bent(persona: Persona, kind: IntentKind, *, explains: bool) -> float:

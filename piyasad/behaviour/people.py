@@ -6,8 +6,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from piyasad.chat.window import Line, RoomView
     from piyasad.model import Message
-    from piyasad.room import Line, RoomView
 
 EXCHANGE_MESSAGES: Final = 3
 """So many messages of two people or more …"""

@@ -6,10 +6,8 @@ A reaction is always one of the chat's allowed emoji; where none fits there is n
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Final
-
-from piyasad.text import stem
 
 STANDARD: Final = (
     "👍", "👎", "❤", "🔥", "🥰", "👏", "😁", "🤔", "🤯", "😱", "🤬", "😢", "🎉", "🤩", "🤮", "💩", "🙏", "👌",
@@ -20,23 +18,6 @@ STANDARD: Final = (
 )  # fmt: skip
 """The emoji of ReactionTypeEmoji in the Bot API documentation. 📈 is not among them."""
 
-# Folded words that tell a line's mood; they are compared by their stems.
-_GOOD: Final = frozenset(
-    map(stem, (
-        "guzel", "super", "harika", "iyi", "sevindim", "sevindirici", "tebrikler", "bravo", "basarili",
-        "umut", "umutlu", "mutlu", "keyifli", "keyif", "tesekkurler", "sagol", "eyvallah", "yukseldi",
-        "yukselis", "toparladi", "toparlandi", "rekor", "guclu", "olumlu", "katiliyorum", "haklisin",
-        "hakli", "sahane", "mukemmel", "kazandi",
-    ))
-)  # fmt: skip
-_BAD: Final = frozenset(
-    map(stem, (
-        "kotu", "berbat", "uzgun", "uzuldum", "uzucu", "zarar", "zararda", "kayip", "kaybettim", "kaybetti",
-        "dustu", "dusus", "cakildi", "coktu", "panik", "korku", "korkuyorum", "korkutuyor", "endise",
-        "endiseli", "maalesef", "yazik", "stres", "stresli", "sikinti", "sikintili", "batti", "eridi",
-        "kriz", "olumsuz", "sinirli", "kaygi", "kaygili",
-    ))
-)  # fmt: skip
 _FUN: Final = ("haha", "ahah", "ahaha", "sjsj", "jsjs", "😂", "🤣", "😄", ":)")
 _THANKS: Final = frozenset({"tesekkur", "tesekkurler", "sagol", "sagolun", "eyvallah"})
 
@@ -48,19 +29,6 @@ _FITTING: Final = {
     "question": ("🤔", "👀", "🤨", "✍"),
     "plain": ("👍", "👌", "👀", "🤝", "🤔"),
 }
-
-
-def sentiment(stems: Iterable[str]) -> int:
-    """The mood of a line by its stems: 1 good, -1 bad, 0 neither."""
-    score = 0
-    for word in stems:
-        if word in _GOOD:
-            score += 1
-        elif word in _BAD:
-            score -= 1
-        elif word == "degil":
-            score = -score
-    return (score > 0) - (score < 0)
 
 
 def mood(folded: str, words: Collection[str], feeling: int, *, question: bool) -> str:

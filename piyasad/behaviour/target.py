@@ -11,8 +11,8 @@ from math import fsum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from piyasad.chat.window import Line, RoomView
     from piyasad.personas.profile import Persona
-    from piyasad.room import Line, RoomView
 
 LOOK_BACK: Final = 30
 """Only the last 30 messages are replied to."""

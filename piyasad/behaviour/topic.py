@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import fsum
 from typing import TYPE_CHECKING, Final
 
-from piyasad.config import DEFAULT_SYMBOLS
-from piyasad.text import fold, stem, words_of
-
 if TYPE_CHECKING:
+    from piyasad.chat.window import RoomView
     from piyasad.personas.profile import Persona
-    from piyasad.room import RoomView
 
 COOL_AFTER: Final = 3
 """Lines of one bot on one topic …"""
@@ -30,114 +26,6 @@ HEARD_LINES: Final = 30
 
 CURRENT_LINES: Final = 6
 """The last lines that say what the room is talking about now."""
-
-_CURRENCIES: Final = ("usd", "eur", "gbp", "chf", "jpy", "try", "dxy")
-
-# Group: words by which a configured topic is recognised as this group, then further words of a line about it.
-_GROUPS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    "bist": (
-        ("bist", "borsa", "hisse", "endeks", "bist30", "bist100", "xu100", "hisseler"),
-        ("temettu", "bilanco", "halka", "arz", "banka", "sanayi", "tavan", "taban", "lot", "seans", "ticker", "sirket"),
-    ),
-    "fx": (
-        ("fx", "doviz", "kur", "parite", "forex", "dolar", "euro"),
-        ("avro", "sterlin", "frank", "yen", "lira", "kurlar", "dolarizasyon", "tl"),
-    ),
-    "kripto": (
-        ("kripto", "crypto", "coin", "bitcoin", "blokzincir"),
-        ("ethereum", "altcoin", "cuzdan", "halving", "btcusdt", "stablecoin", "token", "ether", "madencilik"),
-    ),
-    "makro": (
-        ("makro", "macro", "ekonomi", "enflasyon", "faiz", "iktisat"),
-        (
-            "tcmb",
-            "fed",
-            "ppk",
-            "merkez",
-            "tufe",
-            "ufe",
-            "buyume",
-            "issizlik",
-            "gsyh",
-            "butce",
-            "cari",
-            "resesyon",
-            "tahvil",
-        ),
-    ),
-    "altin": (
-        ("altin", "gumus", "emtia", "ons", "gram", "maden", "kiymetli"),
-        ("ceyrek", "xau", "xag", "petrol", "brent", "kulce"),
-    ),
-}
-
-
-def _group_of_symbol(symbol: str) -> str:
-    if "btc" in symbol or "eth" in symbol or symbol.endswith("usdt"):
-        return "kripto"
-    if symbol.startswith(("xau", "xag")):
-        return "altin"
-    if any(symbol.startswith(code) and len(symbol) in {3, 6} for code in _CURRENCIES):
-        return "fx"
-    return "bist"
-
-
-@dataclass(frozen=True, slots=True)
-class TopicBook:
-    """A chat's topics with the words that point to them. Build it once per chat with `of`."""
-
-    names: tuple[str, ...]
-    index: Mapping[str, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, topics: Sequence[str]) -> TopicBook:
-        """The book of a chat's configured topics, in their order."""
-        index: dict[str, list[int]] = {}
-        groups: dict[str, int] = {}
-
-        def point(word: str, position: int) -> None:
-            places = index.setdefault(stem(word), [])
-            if position not in places:
-                places.append(position)
-
-        for position, name in enumerate(topics):
-            own = words_of(fold(name))
-            for word in own:
-                point(word, position)
-                for group, (aliases, _) in _GROUPS.items():
-                    if word in aliases:
-                        groups.setdefault(group, position)
-        if "altin" not in groups and "fx" in groups:
-            groups["altin"] = groups["fx"]  # gold is talked about with currencies where it has no topic of its own
-        named = tuple(index)
-        for group, position in groups.items():
-            for word in (*_GROUPS[group][0], *_GROUPS[group][1]):
-                if stem(word) not in named:  # a topic called by that very word keeps it for itself
-                    point(word, position)
-        for symbol in map(fold, DEFAULT_SYMBOLS):
-            if _group_of_symbol(symbol) in groups and stem(symbol) not in named:
-                point(symbol, groups[_group_of_symbol(symbol)])
-        return cls(tuple(topics), {word: tuple(places) for word, places in index.items()})
-
-    def about(self, stems: Sequence[str]) -> tuple[str, ...]:
-        """The topics that stems of a line point to, the strongest first."""
-        index = self.index
-        counts: dict[int, int] = {}
-        for word in stems:
-            for position in index.get(word, ()):
-                counts[position] = counts.get(position, 0) + 1
-        if not counts:
-            return ()
-        order = sorted(counts, key=lambda position: (-counts[position], position))
-        return tuple(self.names[position] for position in order)
-
-    def interests(self, persona: Persona) -> tuple[float, ...]:
-        """How much a persona cares about each topic, in the order of `names`; 0 where nothing points to it."""
-        weights = [0.0] * len(self.names)
-        for key, weight in persona.interest_keys:
-            for position in self.index.get(key, ()):
-                weights[position] += weight
-        return tuple(weights)
 
 
 def cooling(view: RoomView, bot_id: int, now: float) -> dict[str, float]:
@@ -184,7 +72,7 @@ def choose(
     for line in view.lines[-HEARD_LINES:]:
         if line.topics:
             heard[line.topics[0]] = heard.get(line.topics[0], 0) + 1
-    care = dict(zip(names, view.book.interests(persona), strict=True))
+    care = dict(zip(names, view.book.interests(persona.interest_keys), strict=True))
     weights = [(0.5 + min(care[name], 3.0)) / (1.0 + heard.get(name, 0)) for name in free]
     return pick(free, weights, rng)
 

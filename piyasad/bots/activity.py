@@ -1,7 +1,7 @@
-"""The agenda: how many turns the bots would take at each hour of the day, by their active hours and the law's mean.
+"""Activity: how many turns the bots would take at each hour of the day, by their active hours and the law's mean.
 
 `providers.pace.Plan` for the gateway, so that a day's quota is spread over the hours in which somebody is awake, in
-proportion to what the bots would like to say in them. Built from the stage; no I/O.
+proportion to what the bots would like to say in them. Built from the live state; no I/O.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from piyasad.behaviour import pace
+from piyasad.behaviour import delays
+from piyasad.bots.state import BotState, LiveState
 from piyasad.clock import Clock, minute_of_day
 from piyasad.model import TimeRange
-from piyasad.stage import BotState, Stage
 
 MINUTES: Final = 1440
-DAY: Final = 86_400.0
 DRAWN_SECONDS: Final = 60.0
-"""How long an agenda is good before it is drawn anew: bots come and go, and a reload changes their hours."""
+"""How long a plan is good before it is drawn anew: bots come and go, and a reload changes their hours."""
 
 _ALL: Final = (1 << MINUTES) - 1
 
 
-class Agenda:
+class ActivityPlan:
     """The day of the bots that we hold. Hours are local; a change of clocks shifts it by that hour for a day."""
 
-    def __init__(self, stage: Stage, clock: Clock) -> None:
+    def __init__(self, live: LiveState, clock: Clock) -> None:
         self.taken = 0
-        self._stage = stage
+        self._live = live
         self._clock = clock
         self._drawn = float("-inf")
         self._sums: Sequence[float] = (0.0,) * (MINUTES + 1)
@@ -40,14 +39,14 @@ class Agenda:
     def turns(self, start: float, end: float) -> float:
         """Turns between two Unix times if nothing stretched the delays."""
         sums = self._day()
-        first = minute_of_day(start, self._stage.settings.zone)
+        first = minute_of_day(start, self._live.settings.zone)
         days, last = divmod(first + max(0.0, end - start) / 60.0, MINUTES)
         return days * sums[-1] + _upto(sums, last) - _upto(sums, first)
 
     def idle(self, end: float) -> float:
         """For how many seconds before a time nobody is awake; 0 when nobody ever is."""
         sums = self._day()
-        last = int(minute_of_day(end - 1.0, self._stage.settings.zone))
+        last = int(minute_of_day(end - 1.0, self._live.settings.zone))
         for back in range(MINUTES):
             minute = (last - back) % MINUTES
             if sums[minute + 1] > sums[minute]:
@@ -60,14 +59,14 @@ class Agenda:
         if now - self._drawn >= DRAWN_SECONDS:
             self._drawn = now
             rates = [0.0] * (MINUTES + 1)
-            law = self._stage.settings.pace
+            law = self._live.settings.pace
             prime = _minutes(law.prime_hours)
-            for bot in self._stage.bots.values():
+            for bot in self._live.bots.values():
                 if bot.held and not bot.parked:
                     awake = self._awake(bot)
                     for rushed, part in ((True, awake & prime), (False, awake & ~prime)):
-                        rate = 60.0 / pace.expected_delay(
-                            law, bot.settings.pace, prime=rushed, scale=self._stage.settings.simulation.scale
+                        rate = 60.0 / delays.expected_delay(
+                            law, bot.settings.pace, prime=rushed, scale=self._live.settings.simulation.scale
                         )
                         for first, last in _runs(part):
                             rates[first] += rate
@@ -78,7 +77,7 @@ class Agenda:
     def _awake(self, bot: BotState) -> int:
         """The minutes, as bits, in which a bot is active and one of its chats is not quiet."""
         loud = 0
-        for chat in self._stage.chats_of(bot):
+        for chat in self._live.chats_of(bot):
             quiet = chat.settings.quiet_hours
             loud |= _ALL & ~_minutes(quiet) if quiet else _ALL
         return _minutes(bot.settings.active_hours) & loud

@@ -14,19 +14,19 @@ from typing import Any
 from prometheus_async.aio import time as timed
 
 from piyasad import guards
-from piyasad.behaviour import length
+from piyasad.bots.state import BotState, ChatState, LiveState
+from piyasad.chat.window import Line, RoomView
 from piyasad.clock import Clock
-from piyasad.gateway import Gateway
+from piyasad.gateway.gateway import Gateway
 from piyasad.guards.case import Case, Guard, Verdict
 from piyasad.guards.cleanup import clean
 from piyasad.guards.repetition import worn_stems
+from piyasad.language.length import plan
+from piyasad.language.text import fold, lower_tr, stem
 from piyasad.metrics import Metrics
 from piyasad.model import Class, Intent, IntentKind
 from piyasad.personas.prompt import Prompt, build
-from piyasad.providers.base import Brief, Completion, Expired, ProviderError, Request
-from piyasad.room import Line, RoomView
-from piyasad.stage import BotState, ChatState, Stage
-from piyasad.text import fold, lower_tr, stem
+from piyasad.providers.interface import Brief, Completion, Expired, ProviderError, Request
 
 REWRITES = 2
 """Rewrites of one message at most, over all guards (behaviour 4)."""
@@ -53,7 +53,7 @@ _CLASS = {IntentKind.ANSWER: Class.ANSWER, IntentKind.REPLY: Class.REPLY}
 
 
 @dataclass(slots=True)
-class Walk:
+class Progress:
     """What one turn gathers on its way; written to the `turn` table at the end. `outcome` is the metric's word."""
 
     id: str
@@ -69,23 +69,23 @@ class Composer:
     def __init__(
         self,
         bot: BotState,
-        stage: Stage,
+        live: LiveState,
         gateway: Gateway,
         checks: Sequence[Guard],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._bot = bot
-        self._stage = stage
+        self._live = live
         self._gateway = gateway
         self._guards = checks
         self._clock = clock
         self._metrics = metrics
 
-    async def compose(self, chat: ChatState, view: RoomView, intent: Intent, walk: Walk) -> str | None:
-        """The finished text, or None when it was dropped or nobody could write it; `walk` tells which."""
+    async def compose(self, chat: ChatState, view: RoomView, intent: Intent, progress: Progress) -> str | None:
+        """The finished text, or None when it was dropped or nobody could write it; `progress` tells which."""
         klass = _CLASS.get(intent.kind, Class.TOPIC)
-        limit = self._stage.settings.gateway.deadlines
+        limit = self._live.settings.gateway.deadlines
         seconds = {Class.ANSWER: limit.answer, Class.REPLY: limit.reply}.get(klass, limit.topic)
         deadline = self._clock.mono() + seconds
         persona = self._bot.persona
@@ -104,7 +104,7 @@ class Composer:
                 deadline=deadline,
                 brief=self._brief(chat, view, intent, rejected),
             )
-            completion = await self._complete(request, walk)
+            completion = await self._complete(request, progress)
             if completion is None:
                 return None
             names = (persona.name, persona.username, persona.first_name)
@@ -113,7 +113,7 @@ class Composer:
             objection = self._object(chat, text)
             if objection is None:
                 return text
-            walk.detail.setdefault("verdicts", []).append(f"{objection.guard}: {objection.reason}")
+            progress.detail.setdefault("verdicts", []).append(f"{objection.guard}: {objection.reason}")
             asked[objection.guard] = asked.get(objection.guard, 0) + 1
             if asked[objection.guard] > objection.rewrites:
                 break
@@ -121,25 +121,25 @@ class Composer:
             rejected = text
         if objection is not None:
             self._metrics.guard_verdicts.labels(objection.guard, "drop").inc()
-        walk.outcome = "dropped"
+        progress.outcome = "dropped"
         return None
 
-    async def _complete(self, request: Request, walk: Walk) -> Completion | None:
+    async def _complete(self, request: Request, progress: Progress) -> Completion | None:
         try:
             completion = await timed(self._metrics.turn_duration.labels("llm"), self._gateway.complete(request))
         except ProviderError as error:
-            walk.outcome = "expired" if isinstance(error, Expired) else "failed"
-            walk.detail["error"] = str(error)
+            progress.outcome = "expired" if isinstance(error, Expired) else "failed"
+            progress.detail["error"] = str(error)
             return None
-        walk.detail |= {
+        progress.detail |= {
             "provider": completion.provider,
             "model": completion.model,
             "prompt_tokens": completion.prompt_tokens,
             "completion_tokens": completion.completion_tokens,
-            "calls": walk.detail.get("calls", 0) + completion.calls,
+            "calls": progress.detail.get("calls", 0) + completion.calls,
         }
-        if self._stage.settings.daemon.keep_prompts:
-            walk.detail["prompt"] = {"system": request.system, "user": request.user}
+        if self._live.settings.daemon.keep_prompts:
+            progress.detail["prompt"] = {"system": request.system, "user": request.user}
         return completion
 
     def _object(self, chat: ChatState, text: str) -> Verdict | None:
@@ -159,7 +159,7 @@ class Composer:
     def _prompt(
         self, chat: ChatState, view: RoomView, intent: Intent, objection: Verdict | None, rejected: str
     ) -> Prompt:
-        bot, settings, now = self._bot, self._stage.settings, self._clock.wall()
+        bot, settings, now = self._bot, self._live.settings, self._clock.wall()
         refresh = chat.conversation.persona_refresh
         restate = bot.since_refresh >= refresh.messages or now - bot.refreshed_at >= refresh.minutes * 60
         if restate:
@@ -179,7 +179,7 @@ class Composer:
             roster=chat.roster,
             own_lines=() if slim else own[-1:],
             avoid=self._worn(view),
-            plan=length.plan(intent.length),
+            plan=plan(intent.length),
             zone=settings.zone,
             now=now,
             people_as=settings.privacy.people_as,

@@ -11,73 +11,19 @@ from enum import StrEnum
 
 import structlog
 
+from piyasad.bots.state import BotState, ChatState, LiveState
 from piyasad.clock import Clock
-from piyasad.config import Settings
-from piyasad.delivery import Delivery, Events
+from piyasad.delivery.delivery import Delivery, Events
 from piyasad.model import Draft, Kind, Message
-from piyasad.stage import BotState, ChatState, Stage
-from piyasad.store.base import Store
+from piyasad.privacy.texts import DESCRIPTION, SHORT_DESCRIPTION, marked_name, says_it_is_ai
+from piyasad.store.interface import Store
 from piyasad.telegram.errors import BadToken, Done, Failure
 from piyasad.telegram.sender import Sender
-from piyasad.text import fold
 
 log = structlog.stdlib.get_logger(__name__)
 
-DESCRIPTION = (
-    "Bu hesap bir yapay zekâ karakteridir. Kurgusal bir piyasa sohbetine katılır; portföyü sanaldır, "
-    "yazdıkları yatırım tavsiyesi değildir."
-)
-"""At most 512 characters (Bot API, setMyDescription)."""
-
-SHORT_DESCRIPTION = "Yapay zekâ karakteri. Sohbet ve portföy kurgudur, yatırım tavsiyesi değildir."
-"""At most 120 characters (Bot API, setMyShortDescription)."""
-
-NAME_CHARACTERS = 64
-"""Bot API, setMyName."""
-
-HONEST = (
-    "Evet, ben bir yapay zekâ karakteriyim; gerçek bir insan değilim. Buradaki sohbet ve portföyüm kurgu.",
-    "Dürüst olayım: insan değilim, bu grupta konuşan bir yapay zekâ karakteriyim. Portföyüm de sanal.",
-    "Ben bir botum, yani yapay zekâ karakteriyim. Yazdıklarım kurgu bir sohbetin parçası, yatırım tavsiyesi değil.",
-)
-"""What a bot says when it is asked whether it is one."""
-
-POLITE_LIMIT = "Seninle epey konuştuk, biraz ara vereyim; diğer arkadaşlara da söz kalsın."
-"""The one line after a member's answers are used up."""
-
-PRIVATE_LINE = "Merhaba, ben bir yapay zekâ karakteriyim ve yalnızca kendi grubumda konuşuyorum. Orada görüşelim."
-"""The one line in a private chat."""
-
 AGAIN_SECONDS = 120.0
 """A bot whose profile could not be marked stays silent and tries again after that."""
-
-_SAYS_SO = ("yapay zek", "artificial intelligence", "ai persona", "ai bot", "ai karakter")
-
-
-def says_it_is_ai(text: str) -> bool:
-    """Whether an operator's own description already says what the account is; then it is kept."""
-    folded = fold(text)
-    return any(words in folded for words in _SAYS_SO)
-
-
-def marked_name(name: str, mark: str) -> str:
-    """The display name with the mark, at most 64 characters."""
-    return name if mark in name else f"{name[: NAME_CHARACTERS - 1 - len(mark)].rstrip()} {mark}"
-
-
-def privacy_text(settings: Settings) -> str:
-    """What /gizlilik answers: what is kept, where, how long, and what a language model gets to see."""
-    masked = (
-        "Bir dil modeline gönderilmeden önce adlar “Üye 1” gibi yazılır; telefon, IBAN, kimlik no, e-posta, kullanıcı adı "
-        "ve bağlantılar maskelenir. "
-        if settings.privacy.mask
-        else ""
-    )
-    return (
-        f"Bu gruptaki {settings.disclosure.name_mark} işaretli hesaplar yapay zekâ karakterleridir. Grupta yazılanlar, yanıt "
-        f"verebilmek için bu sistemin sunucusunda en çok {settings.store.retention_days} gün saklanır, sonra silinir. {masked}"
-        "Sorularınız için grup yöneticisine yazın."
-    )
 
 
 class Disclosed(StrEnum):
@@ -92,10 +38,10 @@ class Discloser:
     """Sees to it that nobody speaks undisclosed."""
 
     def __init__(
-        self, stage: Stage, store: Store, sender: Sender, delivery: Delivery, clock: Clock, events: Events
+        self, live: LiveState, store: Store, sender: Sender, delivery: Delivery, clock: Clock, events: Events
     ) -> None:
         self._events = events
-        self._stage = stage
+        self._live = live
         self._store = store
         self._sender = sender
         self._delivery = delivery
@@ -106,7 +52,7 @@ class Discloser:
 
     async def before(self, bot: BotState, chat: ChatState, until: float) -> Disclosed:
         """Mark the profile and post the notice where that is due, and say how it stands."""
-        if not bot.disclosed and self._stage.settings.disclosure.profile and not await self._profile(bot):
+        if not bot.disclosed and self._live.settings.disclosure.profile and not await self._profile(bot):
             return Disclosed.NOT
         bot.disclosed = True
         if self._is_due(chat):
@@ -120,7 +66,7 @@ class Discloser:
         if now < self._tried.get(bot.id, float("-inf")) + AGAIN_SECONDS:
             return False
         self._tried[bot.id] = now
-        mark = self._stage.settings.disclosure.name_mark
+        mark = self._live.settings.disclosure.name_mark
         profile = await self._sender.profile(bot.id)
         if not isinstance(profile, tuple):
             return self._silent(bot, profile)
@@ -153,11 +99,11 @@ class Discloser:
 
     def _is_due(self, chat: ChatState) -> bool:
         at = self._noticed.get(chat.id)
-        hours = self._stage.settings.disclosure.notice_hours
+        hours = self._live.settings.disclosure.notice_hours
         return at is None or (hours > 0 and self._clock.wall() - at >= hours * 3600)
 
     async def _notice(self, bot: BotState, chat: ChatState, until: float) -> Disclosed:
-        rules = self._stage.settings.disclosure
+        rules = self._live.settings.disclosure
         now = self._clock.wall()
         older_than = now - rules.notice_hours * 3600 if rules.notice_hours else 0.0
         if not await self._store.claim_notice(chat.id, now, older_than):
@@ -177,7 +123,7 @@ class Discloser:
         self._noticed[chat.id] = now
         if delivered.telegram_id is None:
             return Disclosed.NOTICED
-        self._stage.hear(
+        self._live.hear(
             Message(
                 id=delivered.claim.id,
                 chat_id=chat.id,

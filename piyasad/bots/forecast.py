@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from piyasad.behaviour.delays import expected_delay
 from piyasad.behaviour.intent import TOPIC_PART
-from piyasad.behaviour.pace import expected_delay
-from piyasad.compose import AIM_TOKENS, MOST_TOKENS, SLIM_HISTORY, SLIM_STRETCH
+from piyasad.bots.compose import AIM_TOKENS, MOST_TOKENS, SLIM_HISTORY, SLIM_STRETCH
 from piyasad.config.persona import BotSettings
-from piyasad.config.room import ConversationSettings
 from piyasad.config.service import Price, ProviderSettings
 from piyasad.config.settings import ChatSettings, Settings
+from piyasad.config.talk import ConversationSettings
+from piyasad.gateway.estimate import Estimator
+from piyasad.gateway.quota.meter import RESERVE_ROLLING
 from piyasad.model import TimeRange
 from piyasad.personas.profile import Persona
 from piyasad.personas.prompt import CHARS_PER_TOKEN as PROMPT_CHARS_PER_TOKEN
 from piyasad.personas.prompt import LEAST_LINES, system_text
-from piyasad.providers.estimate import Estimator
-from piyasad.providers.meter import RESERVE_ROLLING
 
 CHARS_PER_TOKEN: Final = (
     3.3  # Turkish on the usual tokenizers: about 0.3 tokens a character (see providers/estimate.py)
@@ -145,7 +145,7 @@ def forecast(settings: Settings, keys: Mapping[str, int] | None = None) -> Forec
             allowance(name, provider, _written(settings, name), (keys or {}).get(name, 1), prompt, paced=paced)
             for name, provider in providers.items()
         )
-        return allowed, *walk(total, allowed, budget)
+        return allowed, *progress(total, allowed, budget)
 
     prompt = _mean_prompt(settings, wanted, slim=False)
     allowed, lines, cost = day(prompt)
@@ -164,7 +164,7 @@ def forecast(settings: Settings, keys: Mapping[str, int] | None = None) -> Forec
     )
 
 
-def walk(wanted: float, allowed: Sequence[Allowance], budget: float) -> tuple[float, float]:
+def progress(wanted: float, allowed: Sequence[Allowance], budget: float) -> tuple[float, float]:
     """Lines and their cost when each provider in turn writes what it may, until nothing is wanted or affordable."""
     lines = cost = 0.0
     for each in allowed:

@@ -1,4 +1,4 @@
-"""Hearing: what members say, and which bot is to answer it.
+"""Inbound: what members say, and which bot is to answer it.
 
 The ears and the followers of other shards hand messages in; they go to the ledger and the room, and what speaks to a
 bot becomes a stimulus that exactly one turn takes. A person's run of messages is one stimulus.
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from piyasad import disclosure
 from piyasad.behaviour import address
-from piyasad.behaviour.budget import Grant
+from piyasad.bots.state import BotState, ChatState, LiveState
+from piyasad.chat.answer_budget import Grant
+from piyasad.chat.window import Line, RoomView
 from piyasad.clock import Clock
 from piyasad.model import Message, Received, Stimulus
 from piyasad.personas.profile import Persona
-from piyasad.room import Line, RoomView
-from piyasad.stage import BotState, ChatState, Stage
-from piyasad.store.base import Store, StoreError
+from piyasad.privacy import texts
+from piyasad.store.interface import Store, StoreError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -52,18 +52,18 @@ class _Run:
     timer: asyncio.TimerHandle | None = None
 
 
-class Hearing:
+class Inbound:
     """Rooms' ears in memory. `wake(bot_id, stimulus)` is called for bots that are ours."""
 
     def __init__(
         self,
-        stage: Stage,
+        live: LiveState,
         store: Store,
         clock: Clock,
         wake: Callable[[int, Stimulus], None],
         warm: Callable[[int], None],
     ) -> None:
-        self._stage = stage
+        self._live = live
         self._store = store
         self._clock = clock
         self._wake = wake
@@ -74,7 +74,7 @@ class Hearing:
 
     async def received(self, said: Received) -> None:
         """A member's message from Telegram: durable before this returns, so that the update may be confirmed."""
-        if said.chat_id not in self._stage.chats:
+        if said.chat_id not in self._live.chats:
             return
         stored = (await self._store.receive([said]))[0]
         if stored is not None:
@@ -82,21 +82,21 @@ class Hearing:
 
     async def edited(self, chat_id: int, telegram_id: int, text: str) -> None:
         """A member changed a message: the room reads the new text; nothing is answered anew."""
-        chat = self._stage.chats.get(chat_id)
+        chat = self._live.chats.get(chat_id)
         if chat is not None:
             chat.room.replace_text(telegram_id, text)
             await self._store.edit(chat_id, telegram_id, text)
 
     def heard(self, message: Message) -> None:
         """A message for its room, from our own ear or from another shard's."""
-        if not self._stage.hear(message) or not message.is_person:
+        if not self._live.hear(message) or not message.is_person:
             return
         now = self._clock.wall()
         self._warm(message.chat_id)
         if message.user_id is None or now - message.at > STALE_SECONDS:
             return
         # until the run has ended nobody knows whom it speaks to: no bot remarks on it of its own accord
-        self._stage.chats[message.chat_id].claimed[message.telegram_id or 0] = now
+        self._live.chats[message.chat_id].claimed[message.telegram_id or 0] = now
         key = (message.chat_id, message.user_id)
         run = self._runs.setdefault(key, _Run(now))
         run.messages.append(message)
@@ -108,9 +108,9 @@ class Hearing:
     async def resume(self) -> None:
         """After a start or a takeover: wake our bots for what was asked and not answered yet."""
         now = self._clock.wall()
-        ours = [bot.id for bot in self._stage.bots.values() if bot.held]
+        ours = [bot.id for bot in self._live.bots.values() if bot.held]
         for stimulus in await self._store.open_stimuli(ours, now - OPEN_SECONDS):
-            chat = self._stage.chats.get(stimulus.chat_id)
+            chat = self._live.chats.get(stimulus.chat_id)
             if chat is None:
                 continue
             chat.claimed[stimulus.telegram_id] = now
@@ -129,9 +129,9 @@ class Hearing:
         if state == "answered" and user is not None:
             now = self._clock.wall()
             if key in self._polite:
-                self._stage.budget.was_polite(user, now)
+                self._live.budget.was_polite(user, now)
             else:
-                self._stage.budget.answered(user, now)
+                self._live.budget.answered(user, now)
         self._polite.pop(key, None)
         try:
             await self._store.close_stimulus(stimulus.chat_id, stimulus.telegram_id, stimulus.slot, state)
@@ -140,15 +140,15 @@ class Hearing:
 
     def fixed_answer(self, stimulus: Stimulus, bot: BotState) -> str | None:
         """The text no LLM writes: the honest answer, the privacy command, the polite line; None for all else."""
-        chat = self._stage.chats[stimulus.chat_id]
+        chat = self._live.chats[stimulus.chat_id]
         text = stimulus.message.text
         if (stimulus.chat_id, stimulus.telegram_id) in self._polite:
-            return disclosure.POLITE_LIMIT
+            return texts.POLITE_LIMIT
         if _command(text) in COMMANDS:
-            return disclosure.privacy_text(self._stage.settings)
+            return texts.privacy_text(self._live.settings)
         line = self._line(chat, chat.room.view(), stimulus.message)
         if line is not None and address.is_identity_question(line):
-            return bot.rng.choice(disclosure.HONEST)
+            return bot.rng.choice(texts.HONEST)
         return None
 
     async def settled(self) -> None:
@@ -171,7 +171,7 @@ class Hearing:
 
     async def _call(self, messages: list[Message]) -> None:
         """Find out whom a run speaks to, note it durably and wake those bots."""
-        chat = self._stage.chats.get(messages[0].chat_id)
+        chat = self._live.chats.get(messages[0].chat_id)
         if chat is None:
             return
         now = self._clock.wall()
@@ -184,14 +184,14 @@ class Hearing:
             user, telegram_id = message.user_id, message.telegram_id
             if bot_id is None or user is None or telegram_id is None:
                 continue
-            if not self._is_ours(bot_id) and slot == ANYBODY and self._stage.shard[1] > 1:
+            if not self._is_ours(bot_id) and slot == ANYBODY and self._live.shard[1] > 1:
                 # Rooms differ a little from shard to shard, and each may think another's bot suits best: whoever
                 # finds the question still unclaimed after a moment claims it for a bot of its own.
-                await asyncio.sleep(UNCLAIMED_SECONDS + self._stage.shard[0] * UNCLAIMED_STEP_SECONDS)
+                await asyncio.sleep(UNCLAIMED_SECONDS + self._live.shard[0] * UNCLAIMED_STEP_SECONDS)
                 bot_id = self._best(chat, message, ours=True)
             if bot_id is None or not self._is_ours(bot_id) or not self._may_answer(chat, bot_id, now):
                 continue
-            grant = self._stage.budget.ask(user, now)
+            grant = self._live.budget.ask(user, now)
             if grant is Grant.SILENCE:
                 continue
             try:
@@ -229,14 +229,14 @@ class Hearing:
         view = chat.room.view()
         line = self._line(chat, view, message)
         now = self._clock.wall()
-        candidates: Mapping[int, Persona] = self._stage.awake(chat, now)
+        candidates: Mapping[int, Persona] = self._live.awake(chat, now)
         if not candidates and chat.conversation.answer_always:
-            candidates = {bot_id: who for bot_id, who in chat.roster.items() if not self._stage.bots[bot_id].parked}
+            candidates = {bot_id: who for bot_id, who in chat.roster.items() if not self._live.bots[bot_id].parked}
         if ours:
             candidates = {bot_id: who for bot_id, who in candidates.items() if self._is_ours(bot_id)}
         if line is None or not candidates:
             return None
-        busy = [bot_id for bot_id in candidates if self._stage.bots[bot_id].answering]
+        busy = [bot_id for bot_id in candidates if self._live.bots[bot_id].answering]
         return address.best_bot(line, view, candidates, busy=busy)
 
     def _line(self, chat: ChatState, view: RoomView, message: Message) -> Line | None:
@@ -245,11 +245,11 @@ class Hearing:
         return line if line is not None else Line.of(message, view.book)
 
     def _is_ours(self, bot_id: int) -> bool:
-        bot = self._stage.bots.get(bot_id)
+        bot = self._live.bots.get(bot_id)
         return bot is not None and bot.held and not bot.parked
 
     def _may_answer(self, chat: ChatState, bot_id: int, now: float) -> bool:
-        return chat.conversation.answer_always or bot_id in self._stage.awake(chat, now)
+        return chat.conversation.answer_always or bot_id in self._live.awake(chat, now)
 
 
 def _command(text: str) -> str:

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import structlog
 
+from piyasad.bots.state import BotState, ChatState, LiveState
 from piyasad.clock import Clock
-from piyasad.stage import BotState, ChatState, Stage
-from piyasad.store.base import Store, StoreError
+from piyasad.store.interface import Store, StoreError
 from piyasad.telegram.ears import Candidate, choose, is_heard, stand_ins
 from piyasad.telegram.errors import BadToken
 from piyasad.telegram.listener import IDLE_UPDATES, Inbox, Poller
@@ -35,7 +35,7 @@ class Polling:
 
     def __init__(
         self,
-        stage: Stage,
+        live: LiveState,
         store: Store,
         sender: Sender,
         inbox: Inbox,
@@ -43,7 +43,7 @@ class Polling:
         rng: random.Random,
         parked: Callable[[int], None],
     ) -> None:
-        self._stage = stage
+        self._live = live
         self._store = store
         self._sender = sender
         self._inbox = inbox
@@ -98,7 +98,7 @@ class Polling:
         ears = {row.id: row.ear for row in await self._store.chats()}
         alive = await self._alive()
         wanted: dict[int, None] = {}
-        for chat in list(self._stage.chats.values()):
+        for chat in list(self._live.chats.values()):
             for bot_id in await self._listeners(chat, ears.get(chat.id), alive):
                 wanted[bot_id] = None
         for bot_id in [known for known in self._pollers if known not in wanted or self._pollers[known].done()]:
@@ -110,8 +110,8 @@ class Polling:
 
     async def _alive(self) -> set[int]:
         """The bots that some living daemon speaks for. A lone shard need not ask who else there is."""
-        if self._stage.shard[1] == 1:
-            return {bot.id for bot in self._stage.bots.values() if bot.held}
+        if self._live.shard[1] == 1:
+            return {bot.id for bot in self._live.bots.values() if bot.held}
         return {row.id for row in await self._store.bots() if row.alive and row.state != "parked"}
 
     async def _listeners(self, chat: ChatState, ear: int | None, alive: set[int]) -> list[int]:
@@ -120,7 +120,7 @@ class Polling:
         chosen = choose(candidates, ear)
         while chosen is not None and self._is_ours(chosen):
             if (known := self._known(chat.id, chosen)) is None:
-                known = await self._ask(self._stage.bots[chosen], chat)
+                known = await self._ask(self._live.bots[chosen], chat)
             if known:
                 break
             candidates = [replace(each, hears=False) if each.bot_id == chosen else each for each in candidates]
@@ -142,11 +142,11 @@ class Polling:
                 hears=self._known(chat.id, bot_id),
             )
             for bot_id in chat.roster
-            if (bot := self._stage.bots.get(bot_id)) is not None
+            if (bot := self._live.bots.get(bot_id)) is not None
         ]
 
     def _is_ours(self, bot_id: int) -> bool:
-        bot = self._stage.bots.get(bot_id)
+        bot = self._live.bots.get(bot_id)
         return bot is not None and bot.held and not bot.parked
 
     def _known(self, chat_id: int, bot_id: int) -> bool | None:
@@ -203,13 +203,13 @@ class Polling:
                 log.warning("polling.offset", bot=bot_id, error=str(error))
 
     def _fence(self, bot_id: int) -> int | None:
-        bot = self._stage.bots.get(bot_id)
+        bot = self._live.bots.get(bot_id)
         return bot.fence if bot is not None and bot.held else None
 
     async def _ask_one_idle(self, listening: dict[int, None]) -> None:
         """One short poll a second at most, for the bot whose round it is: private lines, being added or removed."""
         now = self._clock.mono()
-        every = self._stage.settings.telegram.idle_poll_seconds
+        every = self._live.settings.telegram.idle_poll_seconds
         due: list[tuple[float, int]] = []
         for bot_id in self._offsets:
             if bot_id in listening or not self._is_ours(bot_id):
@@ -222,4 +222,4 @@ class Polling:
             await self._poller(bot_id).poll(0, IDLE_UPDATES)
 
     def _wait(self) -> float:
-        return self._stage.settings.telegram.poll_timeout_seconds
+        return self._live.settings.telegram.poll_timeout_seconds

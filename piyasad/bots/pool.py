@@ -1,6 +1,6 @@
-"""The crew: the bots that are ours, from the lease to the loop. Takes them, starts, changes, silences and drains them.
+"""The pool: the bots that are ours, from the lease to the loop. Takes them, starts, changes, silences and drains them.
 
-The engine owns one `Crew`; it is the inbox of the pollers and the place where Telegram's bad news is acted on.
+The engine owns one `BotPool`; it is the inbox of the pollers and the place where Telegram's bad news is acted on.
 """
 
 from __future__ import annotations
@@ -12,34 +12,37 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
-from piyasad import disclosure, shards
-from piyasad.agenda import Agenda
-from piyasad.behaviour import budget, pace
+from piyasad.behaviour import delays
+from piyasad.bots.activity import ActivityPlan
+from piyasad.bots.disclosure import Discloser
+from piyasad.bots.inbound import Inbound
+from piyasad.bots.polling import Polling
+from piyasad.bots.state import BotState, LiveState
+from piyasad.bots.timing import BotTiming
+from piyasad.bots.turn import Parts, TurnTaker
+from piyasad.chat import answer_budget
 from piyasad.clock import Clock
 from piyasad.config import Settings
-from piyasad.delivery import Delivery, Events
-from piyasad.disclosure import Discloser
-from piyasad.follow import Follower
-from piyasad.gateway import Gateway
+from piyasad.delivery.delivery import Delivery, Events
+from piyasad.gateway.gateway import Gateway
 from piyasad.guards.case import Guard
 from piyasad.guards.language import LanguageGuard
 from piyasad.guards.repetition import RepetitionGuard
 from piyasad.guards.safety import SafetyGuard
 from piyasad.guards.speaker import SpeakerGuard
-from piyasad.hearing import Hearing
+from piyasad.language.text import normalise
 from piyasad.metrics import Metrics
 from piyasad.model import Kind, Lease, Received, Stimulus
-from piyasad.polling import Polling
+from piyasad.privacy import texts
 from piyasad.scheduler import BotLoop
-from piyasad.stage import BotState, Stage
-from piyasad.store.base import Store
+from piyasad.sharding.assignment import assign
+from piyasad.sharding.feed import FeedReader
+from piyasad.sharding.leases import Leases
+from piyasad.store.interface import Store
 from piyasad.supervise import Supervisor
 from piyasad.telegram.client import Clients
 from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
-from piyasad.text import normalise
-from piyasad.timing import BotTiming
-from piyasad.turn import Tools, TurnTaker
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -64,29 +67,29 @@ def guards_of(settings: Settings) -> list[Guard]:
     return guards
 
 
-class Crew:
+class BotPool:
     """Our bots and the parts they share."""
 
     def __init__(
         self,
-        stage: Stage,
+        live: LiveState,
         store: Store,
         gateway: Gateway,
-        leases: shards.Leases,
+        leases: Leases,
         clock: Clock,
         metrics: Metrics,
         supervisor: Supervisor,
         rng: random.Random,
     ) -> None:
-        self._stage = stage
+        self._live = live
         self._store = store
         self._gateway = gateway
         self._leases = leases
         self._clock = clock
         self._metrics = metrics
         self._supervisor = supervisor
-        telegram = stage.settings.telegram
-        self._clients = Clients(telegram.api_base, pollers=len(stage.bots))
+        telegram = live.settings.telegram
+        self._clients = Clients(telegram.api_base, pollers=len(live.bots))
         self._limits = SendLimits(
             telegram.per_bot_per_second,
             telegram.per_chat_per_second,
@@ -96,24 +99,24 @@ class Crew:
         sender = self._sender = Sender(self._clients, metrics)
         events = Events(self._bad_token, self._forbidden, self._migrated)
         self._delivery = Delivery(store, sender, self._limits, leases, clock, metrics, events)
-        self._hearing = Hearing(stage, store, clock, self._wake, self._warm)
-        self._polling = Polling(stage, store, sender, self, clock, rng, self._bad_token)
-        self._guards = guards_of(stage.settings)
-        self._tools = Tools(
-            stage=stage,
+        self._inbound = Inbound(live, store, clock, self._wake, self._warm)
+        self._polling = Polling(live, store, sender, self, clock, rng, self._bad_token)
+        self._guards = guards_of(live.settings)
+        self._parts = Parts(
+            live=live,
             store=store,
             gateway=gateway,
             delivery=self._delivery,
             sender=sender,
             limits=self._limits,
-            hearing=self._hearing,
-            discloser=Discloser(stage, store, sender, self._delivery, clock, events),
+            inbound=self._inbound,
+            discloser=Discloser(live, store, sender, self._delivery, clock, events),
             clock=clock,
             metrics=metrics,
             guards=self._guards,
         )
-        self._agenda = Agenda(stage, clock)
-        gateway.follow(self._agenda)
+        self._activity = ActivityPlan(live, clock)
+        gateway.follow(self._activity)
         self._loops: dict[int, BotLoop] = {}
         self._heats: dict[int, float] = {}
         self._greeted: dict[tuple[int, int], None] = {}
@@ -129,7 +132,7 @@ class Crew:
     # --- start and change
     async def open(self) -> None:
         """Read the rooms from the ledger and take the bots that are free."""
-        for chat in self._stage.chats.values():
+        for chat in self._live.chats.values():
             chat.room.fill(await self._store.recent(chat.id, ROOM_LINES))
         await self.take_free()
 
@@ -137,21 +140,21 @@ class Crew:
         """Begin to listen, to follow the other shards, and to speak; `at_once`: somebody is watching and waits."""
         self._open = True
         self._supervisor.vital("polling", self._polling.run())
-        if self._stage.shard[1] > 1:
-            follower = Follower(
-                self._store, self._clock, self._metrics, lambda: list(self._stage.chats), self._hearing.heard
+        if self._live.shard[1] > 1:
+            follower = FeedReader(
+                self._store, self._clock, self._metrics, lambda: list(self._live.chats), self._inbound.heard
             )
             self._supervisor.vital("follow", follower.run())
         for bot_id in list(self._leases.held):
-            self._start_loop(self._stage.bots[bot_id])
-        self._supervisor.beside("resume", self._hearing.resume())
+            self._start_loop(self._live.bots[bot_id])
+        self._supervisor.beside("resume", self._inbound.resume())
         if at_once:
             self._supervisor.beside("opening", self._open_the_talk())
 
     async def _open_the_talk(self) -> None:
         """In each chat two bots that did not speak last take their first turn now: one may choose to be silent."""
         await asyncio.sleep(0)  # the loops draw their first delays when they begin
-        for chat in self._stage.chats.values():
+        for chat in self._live.chats.values():
             last = chat.room.view().last
             free = [bot_id for bot_id in chat.roster if bot_id in self._loops and (not last or last.bot_id != bot_id)]
             for bot_id in free[:2]:
@@ -159,11 +162,11 @@ class Crew:
 
     async def take_free(self) -> None:
         """Take our share of the bots that nobody holds; start those that we got."""
-        index, count = self._stage.shard
-        bots = self._stage.wanted()
+        index, count = self._live.shard
+        bots = self._live.wanted()
         ids = tuple(bot.id for bot in bots)
         if self._assigned[0] != ids:  # hashing a thousand bots every second would be work for nothing
-            self._assigned = (ids, shards.assign(ids, count))
+            self._assigned = (ids, assign(ids, count))
         owner, held = self._assigned[1], self._leases.held
         missing = [bot for bot in bots if owner[bot.id] == index and bot.id not in held]
         taken = await self._leases.take([(bot.id, bot.persona.name, bot.persona.username) for bot in missing])
@@ -172,16 +175,16 @@ class Crew:
         await self._prepare(taken)
         if self._open:
             for lease in taken:
-                self._start_loop(self._stage.bots[lease.bot_id])
-            await self._hearing.resume()
+                self._start_loop(self._live.bots[lease.bot_id])
+            await self._inbound.resume()
 
     async def _prepare(self, leases: Collection[Lease]) -> None:
         """Give bots that became ours what they did before: limits, hourly counts, what they said."""
         now, mono = self._clock.wall(), self._clock.mono()
-        sends = await self._store.sends([lease.bot_id for lease in leases], now - pace.HOUR)
+        sends = await self._store.sends([lease.bot_id for lease in leases], now - delays.HOUR)
         self._limits.restore((bot_id, chat_id, mono - (now - at)) for bot_id, chat_id, _, at in sends)
         for lease in leases:
-            bot = self._stage.bots[lease.bot_id]
+            bot = self._live.bots[lease.bot_id]
             bot.held, bot.fence, bot.disclosed = True, lease.fence, lease.disclosed_at is not None
             bot.hourly.refill(at for bot_id, _, kind, at in sends if bot_id == bot.id and kind != Kind.NOTICE)
             if bot.token is not None:
@@ -191,28 +194,28 @@ class Crew:
                 await self._store.set_bot_state(bot.id, "active", "")
         new = [lease.bot_id for lease in leases if lease.bot_id not in self._counted]
         self._counted.update(new)
-        answers = await self._store.answers(new, now - budget.DAY_SECONDS, disclosure.POLITE_LIMIT)
-        self._stage.budget.refill(answers)
-        for chat in self._stage.chats.values():
+        answers = await self._store.answers(new, now - answer_budget.DAY_SECONDS, texts.POLITE_LIMIT)
+        self._live.budget.refill(answers)
+        for chat in self._live.chats.values():
             ours = [(at, kind == Kind.ANSWER) for _, chat_id, kind, at in sends if chat_id == chat.id]
             chat.slots.refill(ours)
             for message in chat.room.view().messages:
-                author = self._stage.bots.get(message.bot_id or 0)
+                author = self._live.bots.get(message.bot_id or 0)
                 if author is not None and message.kind not in {Kind.NOTICE, Kind.FIXED}:
                     author.said.setdefault(normalise(message.text), message.at)
 
     def _start_loop(self, bot: BotState) -> None:
         if bot.id in self._loops:
             return
-        timing = BotTiming(bot, self._stage, self._clock, self._gateway.stretch, self._agenda.turned)
-        loop = BotLoop(timing, TurnTaker(bot, self._tools), self._clock, self._metrics)
+        timing = BotTiming(bot, self._live, self._clock, self._gateway.stretch, self._activity.turned)
+        loop = BotLoop(timing, TurnTaker(bot, self._parts), self._clock, self._metrics)
         self._loops[bot.id] = loop
         self._supervisor.restarting(self._task(bot.id), loop.run, self._metrics.bot_restarts.inc)
 
     async def change(self, settings: Settings, env: Mapping[str, str]) -> None:
         """Apply a new configuration: only bots that differ are stopped and started again."""
-        before = dict(self._stage.bots)
-        wanted = Stage(settings, self._stage.shard, self._stage.seed)
+        before = dict(self._live.bots)
+        wanted = LiveState(settings, self._live.shard, self._live.seed)
         wanted.set(settings, env)
         gone = [
             bot_id
@@ -220,9 +223,9 @@ class Crew:
             if (now := wanted.bots.get(bot_id)) is None or now.settings != bot.settings or now.token != bot.token
         ]
         await self._stop_loops(gone, settings.daemon.drain_seconds)
-        self._stage.set(settings, env)
+        self._live.set(settings, env)
         self._guards[:] = guards_of(settings)
-        await self._store.ensure_chats(list(self._stage.chats))
+        await self._store.ensure_chats(list(self._live.chats))
         removed = [bot_id for bot_id in gone if bot_id in self._leases.held and not self._is_wanted(bot_id)]
         for bot_id in removed:
             self._polling.drop(bot_id)
@@ -230,7 +233,7 @@ class Crew:
         if removed:
             await self._leases.free(removed)
         for bot_id in list(self._leases.held):
-            bot = self._stage.bots[bot_id]
+            bot = self._live.bots[bot_id]
             bot.held, bot.fence = True, before[bot_id].fence
             if bot.token is not None:
                 self._clients.add(bot_id, bot.token.reveal())
@@ -238,7 +241,7 @@ class Crew:
         await self.take_free()
 
     def _is_wanted(self, bot_id: int) -> bool:
-        bot = self._stage.bots.get(bot_id)
+        bot = self._live.bots.get(bot_id)
         return bot is not None and bot.settings.enabled
 
     async def _stop_loops(self, bot_ids: Collection[int], grace: float) -> list[str]:
@@ -252,7 +255,7 @@ class Crew:
         for bot_id, loop in list(self._loops.items()):
             loop.drain()
             self._polling.drop(bot_id)
-            bot = self._stage.bots.get(bot_id)
+            bot = self._live.bots.get(bot_id)
             if bot is not None:
                 bot.held = False
         names = [self._task(bot_id) for bot_id in self._loops]
@@ -265,13 +268,13 @@ class Crew:
     async def drain(self, seconds: float) -> list[str]:
         """No new turns; those under way get `seconds`, then are cancelled and hand back what they had taken."""
         self._open = False
-        self._hearing.stop()
+        self._inbound.stop()
         await self._supervisor.stop(["polling", "follow", "resume"], 0.0)
         late = await self._stop_loops(list(self._loops), seconds)
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await self._delivery.settled()
-                await self._hearing.settled()
+                await self._inbound.settled()
         except TimeoutError:
             log.warning("drain.unsettled", note="rows still sending are found uncertain at the next start")
         return late
@@ -282,8 +285,8 @@ class Crew:
 
     def count(self) -> None:
         """Set the gauge of bots by state."""
-        states = Counter(self._state(bot) for bot in self._stage.bots.values())
-        states["parked"] += len(self._stage.tokenless)
+        states = Counter(self._state(bot) for bot in self._live.bots.values())
+        states["parked"] += len(self._live.tokenless)
         for state in ("active", "waiting", "parked", "disabled"):
             self._metrics.bots.labels(state).set(states[state])
 
@@ -302,7 +305,7 @@ class Crew:
 
     def _warm(self, chat_id: int) -> None:
         """A person spoke: what is left of the delays there shrinks by as much as the room got hotter."""
-        chat = self._stage.chats[chat_id]
+        chat = self._live.chats[chat_id]
         heat = chat.room.view().heat(self._clock.wall(), chat.pace.burstiness)
         factor = heat / max(0.01, self._heats.get(chat_id, 1.0))
         self._heats[chat_id] = heat
@@ -313,7 +316,7 @@ class Crew:
 
     # --- what Telegram tells
     def _bad_token(self, bot_id: int) -> None:
-        bot = self._stage.bots.get(bot_id)
+        bot = self._live.bots.get(bot_id)
         if bot is None or bot.parked:
             return
         bot.parked = "the token is not valid any more"
@@ -327,7 +330,7 @@ class Crew:
         await self._store.set_bot_state(bot_id, "parked", reason)
 
     def _forbidden(self, bot_id: int, chat_id: int, reason: str) -> None:
-        bot = self._stage.bots.get(bot_id)
+        bot = self._live.bots.get(bot_id)
         if bot is not None and chat_id not in bot.barred:
             bot.barred[chat_id] = reason
             log.warning(
@@ -335,35 +338,35 @@ class Crew:
             )
 
     def _migrated(self, old: int, new: int) -> None:
-        if old in self._stage.chats:
+        if old in self._live.chats:
             log.warning("chat.migrated", old=old, new=new, cure="put the new id into the configuration")
-            self._stage.move(old, new)
+            self._live.move(old, new)
             self._supervisor.beside(f"move {old}", self._store.rekey_chat(old, new))
 
     # --- the pollers' inbox
     async def received(self, said: Received) -> None:
         """A member wrote."""
-        await self._hearing.received(said)
+        await self._inbound.received(said)
 
     async def edited(self, chat_id: int, telegram_id: int, text: str) -> None:
         """A member changed a message."""
-        await self._hearing.edited(chat_id, telegram_id, text)
+        await self._inbound.edited(chat_id, telegram_id, text)
 
     async def witnessed(
         self, bot_id: int, chat_id: int, telegram_id: int, text: str, reply_to: int | None, at: float
     ) -> None:
         """One of our bots was seen to say something: proof for a row that was uncertain."""
-        if bot_id in self._stage.bots:
+        if bot_id in self._live.bots:
             await self._store.witness(bot_id, chat_id, telegram_id, text, reply_to, at)
 
     async def membership(self, bot_id: int, chat_id: int, inside: bool) -> None:
         """A bot was added or removed. From a group that is not listed it goes without a word."""
-        bot = self._stage.bots.get(bot_id)
+        bot = self._live.bots.get(bot_id)
         if bot is None:
             return
         if not inside:
             self._forbidden(bot_id, chat_id, "it was removed from the group")
-        elif chat_id in self._stage.chats and chat_id in bot.settings.chats:
+        elif chat_id in self._live.chats and chat_id in bot.settings.chats:
             if bot.barred.pop(chat_id, None) is not None:
                 log.info("bot.returned", bot=bot.persona.name, chat=chat_id)
         else:
@@ -375,7 +378,7 @@ class Crew:
         if (bot_id, chat_id) in self._greeted or self._limits.take(bot_id, chat_id, self._clock.mono()) > 0:
             return
         self._greeted[bot_id, chat_id] = None
-        await self._sender.send(bot_id, chat_id, disclosure.PRIVATE_LINE, reply_to=None, thread_id=None, timeout=10.0)
+        await self._sender.send(bot_id, chat_id, texts.PRIVATE_LINE, reply_to=None, thread_id=None, timeout=10.0)
         self._limits.arrived(bot_id, chat_id, self._clock.mono())
 
     async def migrated(self, old: int, new: int) -> None:

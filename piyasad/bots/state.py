@@ -1,6 +1,6 @@
-"""The stage: every chat and every bot that this daemon knows, with their live state. In memory, no I/O.
+"""The live state: every chat and every bot that this daemon knows, with their live state. In memory, no I/O.
 
-The engine builds it from the configuration and keeps it over a reload; turns, timing, hearing and reports read it.
+The engine builds it from the configuration and keeps it over a reload; turns, timing, inbound and reports read it.
 A chat's bots are known on every shard (each hears the whole room); only some of them are ours to speak for.
 """
 
@@ -10,16 +10,16 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from piyasad.behaviour import pace
-from piyasad.behaviour.budget import AnswerBudget
-from piyasad.behaviour.chatpace import ChatPace, share
+from piyasad.behaviour import delays
+from piyasad.chat.answer_budget import AnswerBudget
+from piyasad.chat.pace import ChatPace, share
+from piyasad.chat.window import Room
 from piyasad.config import BotSettings, ChatSettings, ConversationSettings, PaceSettings, Settings
 from piyasad.config.secrets import Missing, Secret, bot_token, telegram_id
+from piyasad.language.text import fold
 from piyasad.model import Message
 from piyasad.personas.profile import Persona
 from piyasad.personas.prompt import system_text
-from piyasad.room import Room
-from piyasad.text import fold
 
 SHORT_WORDS = 3
 """A line of so many words or fewer is a short one (see guards/repetition.py)."""
@@ -38,7 +38,7 @@ class BotState:
     token: Secret | None
     parked: str
     rng: random.Random
-    hourly: pace.HourlyLimit
+    hourly: delays.HourlyLimit
     system: str
     system_key: str
     held: bool = False
@@ -58,7 +58,7 @@ class BotState:
         while self.said and next(iter(self.said.values())) < at - keep_seconds:
             del self.said[next(iter(self.said))]
         if normalised.count(" ") < SHORT_WORDS:
-            self.short = [past for past in self.short if past > at - pace.HOUR] + [at]
+            self.short = [past for past in self.short if past > at - delays.HOUR] + [at]
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class ChatState:
         return not self.settings.is_basic_group
 
 
-class Stage:
+class LiveState:
     """Chats by id, bots by Telegram id. `shard` is (i, n)."""
 
     def __init__(self, settings: Settings, shard: tuple[int, int], seed: int) -> None:
@@ -118,7 +118,7 @@ class Stage:
         return bot if chats == bot.chats else bot.model_copy(update={"chats": chats})
 
     def set(self, settings: Settings, env: Mapping[str, str]) -> None:
-        """Make the stage what a configuration says; what it does not change keeps its state."""
+        """Make it what a configuration says; what it does not change keeps its state."""
         if self.moved:
             chats = tuple(chat.model_copy(update={"id": self.moved.get(chat.id, chat.id)}) for chat in settings.chats)
             settings = settings.model_copy(update={"chats": chats, "bots": tuple(map(self._moved, settings.bots))})
@@ -146,7 +146,7 @@ class Stage:
         persona = Persona.of(bot, bot_id)
         rng = random.Random(f"{self.seed}/{bot_id}")
         system = system_text(persona)
-        state = BotState(bot_id, bot, persona, token, parked, rng, pace.HourlyLimit(limit, rng), system, fold(system))
+        state = BotState(bot_id, bot, persona, token, parked, rng, delays.HourlyLimit(limit, rng), system, fold(system))
         if known is not None:  # the same account with another persona: what it did still counts
             state.hourly, state.said, state.short = known.hourly, known.said, known.short
             state.held, state.disclosed = known.held, known.disclosed and known.settings.name == bot.name
@@ -192,7 +192,7 @@ class Stage:
                 if (bot := self.bots.get(bot_id)) is not None
                 and not bot.parked
                 and chat.id not in bot.barred
-                and pace.in_ranges(now, bot.settings.active_hours, zone)
+                and delays.in_ranges(now, bot.settings.active_hours, zone)
             }
             chat.awake_at = now
         return chat.awake

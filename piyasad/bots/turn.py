@@ -12,24 +12,24 @@ from math import fsum
 
 import structlog
 
+from piyasad.behaviour import delays
 from piyasad.behaviour import intent as intents
-from piyasad.behaviour import pace
-from piyasad.behaviour.chatpace import Reservation
+from piyasad.bots.compose import Composer, Progress
+from piyasad.bots.disclosure import Disclosed, Discloser
+from piyasad.bots.inbound import Inbound
+from piyasad.bots.state import BotState, ChatState, LiveState
+from piyasad.chat.pace import Reservation
+from piyasad.chat.window import RoomView
 from piyasad.clock import Clock
-from piyasad.compose import Composer, Walk
-from piyasad.delivery import Delivered, Delivery
-from piyasad.disclosure import Disclosed, Discloser
-from piyasad.gateway import Gateway
+from piyasad.delivery.delivery import Delivered, Delivery
+from piyasad.gateway.gateway import Gateway
 from piyasad.guards.case import Guard
-from piyasad.hearing import Hearing
+from piyasad.language.text import normalise
 from piyasad.metrics import Metrics
 from piyasad.model import Draft, Intent, IntentKind, Kind, Message, Stimulus, TurnTrace
-from piyasad.room import RoomView
-from piyasad.stage import BotState, ChatState, Stage
-from piyasad.store.base import Store, StoreError
+from piyasad.store.interface import Store, StoreError
 from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
-from piyasad.text import normalise
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -51,16 +51,16 @@ _KIND = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Parts:
     """The parts of the house a turn works with; the same for every bot."""
 
-    stage: Stage
+    live: LiveState
     store: Store
     gateway: Gateway
     delivery: Delivery
     sender: Sender
     limits: SendLimits
-    hearing: Hearing
+    inbound: Inbound
     discloser: Discloser
     clock: Clock
     metrics: Metrics
@@ -70,35 +70,35 @@ class Tools:
 class TurnTaker:
     """`scheduler.Taker` for one bot."""
 
-    def __init__(self, bot: BotState, tools: Tools) -> None:
+    def __init__(self, bot: BotState, parts: Parts) -> None:
         self._bot = bot
-        self._tools = tools
-        self._stage = tools.stage
-        self._clock = tools.clock
-        self._metrics = tools.metrics
-        self._composer = Composer(bot, tools.stage, tools.gateway, tools.guards, tools.clock, tools.metrics)
+        self._parts = parts
+        self._live = parts.live
+        self._clock = parts.clock
+        self._metrics = parts.metrics
+        self._composer = Composer(bot, parts.live, parts.gateway, parts.guards, parts.clock, parts.metrics)
 
     async def take(self, stimulus: Stimulus | None) -> None:
         """One turn. Failures of providers, Telegram and the store end it; only faults of ours are raised."""
-        walk = Walk(f"{self._bot.rng.getrandbits(64):016x}", self._clock.wall())
+        progress = Progress(f"{self._bot.rng.getrandbits(64):016x}", self._clock.wall())
         try:
             if stimulus is None:
-                await self._unprompted(walk)
+                await self._unprompted(progress)
             else:
-                await self._answer(walk, stimulus)
+                await self._answer(progress, stimulus)
         except StoreError as error:
-            walk.outcome = "failed"
+            progress.outcome = "failed"
             log.warning("turn.store", bot=self._bot.persona.name, error=str(error))
-        kind = walk.intent.kind if walk.intent is not None else IntentKind.SILENCE
-        self._metrics.turns.labels(str(kind), walk.outcome).inc()
-        if walk.intent is not None:
-            await self._trace(walk, walk.intent)
+        kind = progress.intent.kind if progress.intent is not None else IntentKind.SILENCE
+        self._metrics.turns.labels(str(kind), progress.outcome).inc()
+        if progress.intent is not None:
+            await self._trace(progress, progress.intent)
 
-    async def _unprompted(self, walk: Walk) -> None:
+    async def _unprompted(self, progress: Progress) -> None:
         now = self._clock.wall()
         chat = self._pick_chat(now)
         if chat is None or not self._bot.hourly.allows(now):
-            walk.outcome = "no_slot" if chat is None else "hourly_limit"
+            progress.outcome = "no_slot" if chat is None else "hourly_limit"
             return
         view = chat.room.view()
         intent = intents.decide(
@@ -107,38 +107,38 @@ class TurnTaker:
             chat.conversation,
             now=now,
             rng=self._bot.rng,
-            roster=self._stage.awake(chat, now),
+            roster=self._live.awake(chat, now),
             claimed=chat.claimed,
             allowed_reactions=chat.reactions,
             reactions_on=chat.crosses,
             replies_on=chat.crosses,
-            topic_cooldown=self._stage.settings.guards.topic_cooldown,
+            topic_cooldown=self._live.settings.guards.topic_cooldown,
         )
-        walk.intent = intent
-        self._observe("decide", walk)
+        progress.intent = intent
+        self._observe("decide", progress)
         if intent.held:
             self._metrics.governor.labels(intent.held).inc()
         if intent.kind is IntentKind.REACT:
-            await self._react(walk, intent)
+            await self._react(progress, intent)
         elif intent.kind is not IntentKind.SILENCE:
-            await self._speak(walk, chat, view, intent, None)
+            await self._speak(progress, chat, view, intent, None)
 
-    async def _answer(self, walk: Walk, stimulus: Stimulus) -> None:
-        chat = self._stage.chats.get(stimulus.chat_id)
+    async def _answer(self, progress: Progress, stimulus: Stimulus) -> None:
+        chat = self._live.chats.get(stimulus.chat_id)
         if chat is None or stimulus.chat_id in self._bot.barred:
             return
         now = self._clock.wall()
-        if not await self._tools.hearing.take(stimulus, self._bot.id):
-            walk.outcome = "taken"
+        if not await self._parts.inbound.take(stimulus, self._bot.id):
+            progress.outcome = "taken"
             return
         self._bot.answering += 1
         state = "open"
         try:
             if not self._bot.hourly.allows(now, answer=True):
-                state, walk.outcome = "dropped", "hourly_limit"
+                state, progress.outcome = "dropped", "hourly_limit"
                 return
             view = chat.room.view()
-            walk.intent = intents.answer(
+            progress.intent = intents.answer(
                 self._bot.persona,
                 view,
                 chat.conversation,
@@ -147,23 +147,23 @@ class TurnTaker:
                 rng=self._bot.rng,
                 roster=chat.roster,
             )
-            self._observe("decide", walk)
-            fixed = self._tools.hearing.fixed_answer(stimulus, self._bot)
+            self._observe("decide", progress)
+            fixed = self._parts.inbound.fixed_answer(stimulus, self._bot)
             if fixed is not None:
-                await self._say_fixed(walk, chat, walk.intent, fixed)
+                await self._say_fixed(progress, chat, progress.intent, fixed)
             else:
-                await self._speak(walk, chat, view, walk.intent, stimulus)
-            state = "answered" if walk.outcome in {"sent", "uncertain"} else "dropped"
+                await self._speak(progress, chat, view, progress.intent, stimulus)
+            state = "answered" if progress.outcome in {"sent", "uncertain"} else "dropped"
         finally:
             self._bot.answering -= 1
-            await self._tools.hearing.close(stimulus, state)
+            await self._parts.inbound.close(stimulus, state)
 
     def _pick_chat(self, now: float) -> ChatState | None:
         """Among the chats with a free slot soon: the earliest, weighted by heat."""
         weighted: list[tuple[float, ChatState]] = []
-        zone = self._stage.settings.zone
-        for chat in self._stage.chats_of(self._bot):
-            if pace.is_quiet(now, chat.settings.quiet_hours, zone):
+        zone = self._live.settings.zone
+        for chat in self._live.chats_of(self._bot):
+            if delays.is_quiet(now, chat.settings.quiet_hours, zone):
                 continue
             wait = chat.slots.earliest(now) - now
             if wait <= SLOT_WAIT_SECONDS:
@@ -177,51 +177,51 @@ class TurnTaker:
                 return chat
         return weighted[-1][1]
 
-    async def _react(self, walk: Walk, intent: Intent) -> None:
+    async def _react(self, progress: Progress, intent: Intent) -> None:
         target = intent.target
         if target is None or target.telegram_id is None or intent.emoji is None:
             return
-        if not self._tools.limits.try_action(self._bot.id, intent.chat_id, self._clock.mono()):
-            walk.outcome = "no_slot"
+        if not self._parts.limits.try_action(self._bot.id, intent.chat_id, self._clock.mono()):
+            progress.outcome = "no_slot"
             return
-        result = await self._tools.sender.react(self._bot.id, intent.chat_id, target.telegram_id, intent.emoji)
-        walk.outcome = "sent" if result.ok else "failed"
-        walk.detail |= {"target": target.id, "emoji": intent.emoji, "reason": intent.reason}
+        result = await self._parts.sender.react(self._bot.id, intent.chat_id, target.telegram_id, intent.emoji)
+        progress.outcome = "sent" if result.ok else "failed"
+        progress.detail |= {"target": target.id, "emoji": intent.emoji, "reason": intent.reason}
 
     async def _speak(
-        self, walk: Walk, chat: ChatState, view: RoomView, intent: Intent, stimulus: Stimulus | None
+        self, progress: Progress, chat: ChatState, view: RoomView, intent: Intent, stimulus: Stimulus | None
     ) -> None:
-        if not await self._disclosed(walk, chat, prompted=stimulus is not None):
+        if not await self._disclosed(progress, chat, prompted=stimulus is not None):
             return
         slot = chat.slots.reserve(self._clock.wall(), urgent=stimulus is not None)
         try:
-            text = await self._composer.compose(chat, view, intent, walk)
+            text = await self._composer.compose(chat, view, intent, progress)
             if text is not None:
-                await self._deliver(walk, chat, intent, text, slot)
+                await self._deliver(progress, chat, intent, text, slot)
             else:
-                outcome = "expired" if walk.outcome == "expired" else "dropped"
+                outcome = "expired" if progress.outcome == "expired" else "dropped"
                 self._metrics.messages.labels(str(chat.id), str(_KIND[intent.kind]), outcome).inc()
         finally:
-            if walk.outcome not in {"sent", "uncertain"}:
+            if progress.outcome not in {"sent", "uncertain"}:
                 chat.slots.cancel(slot)
 
-    async def _say_fixed(self, walk: Walk, chat: ChatState, intent: Intent, text: str) -> None:
-        if not await self._disclosed(walk, chat, prompted=True):
+    async def _say_fixed(self, progress: Progress, chat: ChatState, intent: Intent, text: str) -> None:
+        if not await self._disclosed(progress, chat, prompted=True):
             return
         slot = chat.slots.reserve(self._clock.wall(), urgent=True)
-        await self._deliver(walk, chat, intent, text, slot, kind=Kind.FIXED)
-        if walk.outcome not in {"sent", "uncertain"}:
+        await self._deliver(progress, chat, intent, text, slot, kind=Kind.FIXED)
+        if progress.outcome not in {"sent", "uncertain"}:
             chat.slots.cancel(slot)
 
-    async def _disclosed(self, walk: Walk, chat: ChatState, *, prompted: bool) -> bool:
+    async def _disclosed(self, progress: Progress, chat: ChatState, *, prompted: bool) -> bool:
         """Whether the bot may speak now. One that just posted the notice lets another speak next, unless it answers."""
-        before = await self._tools.discloser.before(self._bot, chat, self._clock.mono() + SEND_WITHIN_SECONDS)
-        walk.outcome = str(before)
+        before = await self._parts.discloser.before(self._bot, chat, self._clock.mono() + SEND_WITHIN_SECONDS)
+        progress.outcome = str(before)
         return before is Disclosed.ALREADY or (prompted and before is Disclosed.NOTICED)
 
     async def _deliver(
         self,
-        walk: Walk,
+        progress: Progress,
         chat: ChatState,
         intent: Intent,
         text: str,
@@ -242,19 +242,19 @@ class TurnTaker:
             author=bot.persona.name,
             reply_to=target.telegram_id if target is not None else None,
             thread_id=chat.settings.thread_id,
-            turn_id=walk.id,
+            turn_id=progress.id,
         )
         began = self._clock.wall()
         chat.slots.pin(slot)
-        delivered = await self._tools.delivery.deliver(
+        delivered = await self._parts.delivery.deliver(
             draft,
             typing=self._typing(chat, text, prompted),
             until=until,
             gate=lambda: chat.slots.take(slot, self._clock.wall()),
         )
         self._metrics.turn_duration.labels("deliver").observe(max(0.0, self._clock.wall() - began))
-        walk.outcome = delivered.outcome
-        walk.detail |= {"message": delivered.claim.id if delivered.claim else None, "why": delivered.reason}
+        progress.outcome = delivered.outcome
+        progress.detail |= {"message": delivered.claim.id if delivered.claim else None, "why": delivered.reason}
         if delivered.outcome in {"sent", "uncertain"}:
             self._after(chat, draft, delivered)
 
@@ -265,10 +265,10 @@ class TurnTaker:
         bot.hourly.record(now)
         bot.since_refresh += 1
         if draft.kind is not Kind.FIXED:
-            bot.remember(normalise(draft.text), now, self._stage.settings.guards.repetition_hours * 3600)
+            bot.remember(normalise(draft.text), now, self._live.settings.guards.repetition_hours * 3600)
         if delivered.outcome != "sent" or delivered.claim is None:
             return
-        self._stage.hear(
+        self._live.hear(
             Message(
                 id=delivered.claim.id,
                 chat_id=delivered.claim.draft.chat_id,
@@ -293,16 +293,18 @@ class TurnTaker:
         seconds = min(max(len(text) / speed, law.typing_seconds.min), law.typing_seconds.max)
         if prompted:
             seconds = min(seconds, PERSON_WAITS_TYPING_SECONDS)
-        return seconds / self._stage.settings.simulation.scale
+        return seconds / self._live.settings.simulation.scale
 
-    def _observe(self, stage: str, walk: Walk) -> None:
-        self._metrics.turn_duration.labels(stage).observe(max(0.0, self._clock.wall() - walk.began))
+    def _observe(self, stage: str, progress: Progress) -> None:
+        self._metrics.turn_duration.labels(stage).observe(max(0.0, self._clock.wall() - progress.began))
 
-    async def _trace(self, walk: Walk, intent: Intent) -> None:
-        detail = {"reason": intent.reason, "topic": intent.topic} | walk.detail
+    async def _trace(self, progress: Progress, intent: Intent) -> None:
+        detail = {"reason": intent.reason, "topic": intent.topic} | progress.detail
         if intent.held:
             detail["held"] = str(intent.held)
         if intent.target is not None:
             detail["target"] = intent.target.id
-        trace = TurnTrace(walk.id, self._bot.id, intent.chat_id, walk.began, str(intent.kind), walk.outcome, detail)
-        await self._tools.store.record_turns([trace])
+        trace = TurnTrace(
+            progress.id, self._bot.id, intent.chat_id, progress.began, str(intent.kind), progress.outcome, detail
+        )
+        await self._parts.store.record_turns([trace])

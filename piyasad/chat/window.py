@@ -10,12 +10,12 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from piyasad.behaviour import heat as heating
-from piyasad.behaviour.question import is_curious, is_open, is_question
-from piyasad.behaviour.reaction import sentiment
-from piyasad.behaviour.topic import TopicBook
+from piyasad.chat import heat as heating
+from piyasad.language.question import is_curious, is_open, is_question
+from piyasad.language.sentiment import sentiment
+from piyasad.language.text import base, fold, handles, signature, stem, trigrams_of, words_of
+from piyasad.language.topics import TopicBook
 from piyasad.model import Message
-from piyasad.text import base, fold, handles, signature, stem, trigrams_of, words_of
 
 WINDOW = 200
 """Lines a view shows at most."""

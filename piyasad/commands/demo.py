@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from piyasad.configload import ConfigError, Problem, default_config, default_data_dir, load
+from piyasad.config.load import ConfigError, Problem, default_config, default_data_dir, load
 
 CHAT_ID = -1001000000001
 FIRST_BOT_ID = 7100000001

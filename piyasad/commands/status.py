@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from piyasad.config import BotSettings, Settings
-from piyasad.config.base import format_range
+from piyasad.config.load import load
 from piyasad.config.secrets import Missing, bot_token
-from piyasad.configload import load
+from piyasad.config.section import format_range
 from piyasad.store.embedded import running_dsn
 
 T = TypeVar("T")

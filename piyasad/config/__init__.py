@@ -1,10 +1,9 @@
 """The configuration's contract as types: every section, key, default, unit and range of it.
 
-`piyasad.configload` reads files and the environment into `Settings`; everything else only reads attributes.
+`piyasad.config.load` reads files and the environment into `Settings`; everything else only reads attributes.
 Models are frozen. No secret is ever kept in them.
 """
 
-from piyasad.config.base import Between, HourlyLimit
 from piyasad.config.persona import (
     BotDefaults,
     BotPace,
@@ -16,19 +15,7 @@ from piyasad.config.persona import (
     StanceSettings,
     StyleSettings,
 )
-from piyasad.config.room import (
-    DEFAULT_NOTICE,
-    DEFAULT_SYMBOLS,
-    ConversationSettings,
-    DisclosureSettings,
-    FactsSettings,
-    GuardsSettings,
-    MemorySettings,
-    NewsSettings,
-    PaceSettings,
-    PrivacySettings,
-    SimulationSettings,
-)
+from piyasad.config.section import Between, HourlyLimit
 from piyasad.config.service import (
     PRESETS,
     DaemonSettings,
@@ -41,10 +28,21 @@ from piyasad.config.service import (
     TelegramSettings,
 )
 from piyasad.config.settings import DEFAULT_TOPICS, ChatSettings, Settings
+from piyasad.config.talk import (
+    DEFAULT_NOTICE,
+    ConversationSettings,
+    DisclosureSettings,
+    FactsSettings,
+    GuardsSettings,
+    MemorySettings,
+    NewsSettings,
+    PaceSettings,
+    PrivacySettings,
+    SimulationSettings,
+)
 
 __all__ = [
     "DEFAULT_NOTICE",
-    "DEFAULT_SYMBOLS",
     "DEFAULT_TOPICS",
     "PRESETS",
     "Between",

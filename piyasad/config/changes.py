@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from piyasad.config.base import Section
+from piyasad.config.section import Section
 from piyasad.config.settings import Settings
 
 # Settings that are read once, when the process starts. A name without a dot means the whole section.

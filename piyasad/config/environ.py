@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from piyasad.config.lines import Path
-from piyasad.config.report import ENVIRONMENT, Problem, bare_type, field_at, unknown_key
+from piyasad.config.problems import ENVIRONMENT, Problem, bare_type, field_at, unknown_key
 from piyasad.config.settings import Settings
 
 _NAME = re.compile(r"PIYASAD_(?P<key>.+?__.+)")

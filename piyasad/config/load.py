@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from piyasad.config import lines, rules
 from piyasad.config.changes import Changes, diff
 from piyasad.config.environ import from_environment
-from piyasad.config.report import ENVIRONMENT, ConfigError, Problem, dotted, explain
+from piyasad.config.problems import ENVIRONMENT, ConfigError, Problem, dotted, explain
 from piyasad.config.secrets import Missing, Secret, admin_token, bot_token, provider_keys, telegram_id, usable_route
 from piyasad.config.settings import Settings
 from piyasad.config.tree import Origin, Source, Tree
@@ -80,7 +80,7 @@ def load(
 
 def default_config() -> Path:
     """The configuration that comes with the program: inside the package, or next to it in a source tree."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "config.toml"
     return inside if inside.exists() else package.parent / "config.toml"
 

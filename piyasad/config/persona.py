@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from piyasad.config.base import (
+from piyasad.config.section import (
     Between,
     Delay,
     Factor,

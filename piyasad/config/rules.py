@@ -12,7 +12,7 @@ from typing import Any
 
 from piyasad.config.lines import Path
 from piyasad.config.service import PRESETS
-from piyasad.text import fold
+from piyasad.language.text import fold
 
 Fault = tuple[Path, str]
 Where = Callable[[Path], str]  # a path's place in words, for "is also …"

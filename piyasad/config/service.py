@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from piyasad.config.base import (
+from piyasad.config.section import (
     Address,
     Delay,
     Flag,
@@ -175,8 +175,8 @@ class TelegramSettings(Section):
 
 def _dsn(*schemes: str) -> AfterValidator:
     def check(value: str) -> str:
-        if "cluster" in value.split("://")[0]:
-            raise fault("a Redis cluster cannot run scripts over several keys; give the address of a single server")
+        if "server" in value.split("://")[0]:
+            raise fault("a Redis server cannot run scripts over several keys; give the address of a single server")
         # The value is not quoted back: it may hold a password.
         if value and value.split("://")[0] not in schemes:
             raise fault(f"expected an address that starts with {' or '.join(s + '://' for s in schemes)}, or nothing")

@@ -13,19 +13,20 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from piyasad.config.base import (
-    Between,
-    Flag,
-    Name,
-    Positive,
-    Ranges,
-    Rate,
-    Section,
-    Share,
-    Text,
-)
 from piyasad.config.persona import BotDefaults, BotSettings, ChatId
-from piyasad.config.room import (
+from piyasad.config.section import Between, Flag, Name, Positive, Ranges, Rate, Section, Share, Text
+from piyasad.config.service import (
+    PRESETS,
+    DaemonSettings,
+    GatewaySettings,
+    HttpSettings,
+    OperatorSettings,
+    ProviderSettings,
+    SecretsSettings,
+    StoreSettings,
+    TelegramSettings,
+)
+from piyasad.config.talk import (
     ConversationSettings,
     DisclosureSettings,
     FactsSettings,
@@ -37,17 +38,6 @@ from piyasad.config.room import (
     PersonaRefresh,
     PrivacySettings,
     SimulationSettings,
-)
-from piyasad.config.service import (
-    PRESETS,
-    DaemonSettings,
-    GatewaySettings,
-    HttpSettings,
-    OperatorSettings,
-    ProviderSettings,
-    SecretsSettings,
-    StoreSettings,
-    TelegramSettings,
 )
 
 DEFAULT_TOPICS: Final = ("BIST", "FX", "Kripto", "Makro")

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from piyasad.config.base import (
+from piyasad.config.section import (
     Between,
     Count,
     Delay,
@@ -30,6 +30,7 @@ from piyasad.config.base import (
     Zone,
     fault,
 )
+from piyasad.language.topics import DEFAULT_SYMBOLS
 from piyasad.model import TimeRange
 
 DEFAULT_NOTICE: Final = (
@@ -37,14 +38,6 @@ DEFAULT_NOTICE: Final = (
     "Yatırım tavsiyesi değildir. /gizlilik"
 )
 # BIST 30, major currencies, gold and silver, BTC and ETH, as chats write them.
-DEFAULT_SYMBOLS: Final = (
-    *("AEFES", "AKBNK", "ASELS", "ASTOR", "BIMAS", "EKGYO", "ENKAI", "EREGL", "FROTO", "GARAN", "GUBRF", "ISCTR"),
-    *("KCHOL", "KOZAL", "KRDMD", "MGROS", "PETKM", "PGSUS", "SAHOL", "SASA", "SISE", "TAVHL", "TCELL", "THYAO"),
-    *("TOASO", "TTKOM", "TUPRS", "ULKER", "VAKBN", "YKBNK", "BIST", "BIST30", "BIST100", "XU030", "XU100"),
-    *("USD", "EUR", "GBP", "CHF", "JPY", "TRY", "USDTRY", "EURTRY", "GBPTRY", "EURUSD", "GBPUSD", "USDJPY", "USDCHF"),
-    *("DXY", "XAU", "XAG", "XAUUSD", "XAGUSD", "XAUTRY", "XAGTRY"),
-    *("BTC", "ETH", "BTCUSD", "ETHUSD", "BTCUSDT", "ETHUSDT", "BTCTRY", "ETHTRY"),
-)
 DEFAULT_FEEDS: Final = (
     "https://www.aa.com.tr/tr/rss/default?cat=ekonomi",
     "https://www.bloomberght.com/rss",

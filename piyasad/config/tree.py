@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from piyasad.config.lines import Path
-from piyasad.config.report import Problem, dotted, redacted
+from piyasad.config.problems import Problem, dotted, redacted
 
 
 @dataclass(frozen=True, slots=True)

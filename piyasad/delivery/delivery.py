@@ -17,8 +17,8 @@ import structlog
 from piyasad.clock import Clock
 from piyasad.metrics import Metrics
 from piyasad.model import Claim, Draft, State
-from piyasad.shards import CLAIM_MARGIN_SECONDS, Leases
-from piyasad.store.base import Store, StoreError
+from piyasad.sharding.leases import CLAIM_MARGIN_SECONDS, Leases
+from piyasad.store.interface import Store, StoreError
 from piyasad.telegram import errors
 from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
@@ -91,7 +91,7 @@ class Delivery:
         Args:
             typing: seconds to show the typing indicator before the text (0: none).
             until: a reading of the clock's `mono()`; a text that cannot be sent by then is dropped as expired.
-            gate: asked right before the claim (the chat's pace); 0 books the send, more are seconds to wait.
+            gate: asked right before the claim (the chat's pace); 0 accounting the send, more are seconds to wait.
         """
         show = typing > 0
         wait = max(typing, self._limits.wait(draft.bot_id, draft.chat_id, self._clock.mono()))

@@ -1,4 +1,4 @@
-"""Admission: which text goes through which door now, which waits, and in what order. The gateway's front room.
+"""Admission: which text goes through which endpoint now, which waits, and in what order. The gateway's front room.
 
 It reserves before it lets anybody through, here and, where shards share quotas, with the others. It calls no provider.
 """
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from piyasad.clock import Clock
-from piyasad.providers.base import Expired, NoProvider, ProviderError, Request, Throttled
-from piyasad.providers.books import Books
-from piyasad.providers.door import Door
-from piyasad.providers.doors import Doors
-from piyasad.providers.queue import Place, Queue
-from piyasad.providers.quota import Ticket
+from piyasad.gateway.endpoint import Endpoint
+from piyasad.gateway.queue import Place, Queue
+from piyasad.gateway.quota.quota import Ticket
+from piyasad.gateway.route import Route
+from piyasad.gateway.usage import Accounting
+from piyasad.providers.interface import Expired, NoProvider, ProviderError, Request, Throttled
 
 
 class Job:
@@ -29,9 +29,9 @@ class Job:
         self.chars = len(request.system) + len(request.user)
         self.calls = 0
         self.error: ProviderError | None = None
-        self.tried: list[Door] = []  # failed here; others first
-        self.excluded: list[Door] = []  # never again for this text
-        self.future: asyncio.Future[tuple[Door, Ticket | None]] | None = None
+        self.tried: list[Endpoint] = []  # failed here; others first
+        self.excluded: list[Endpoint] = []  # never again for this text
+        self.future: asyncio.Future[tuple[Endpoint, Ticket | None]] | None = None
         self.queued = False
         self.place: Place | None = None  # of one that comes back into the queue
         self.waited = 0.0
@@ -40,18 +40,18 @@ class Job:
 class Sharer(Protocol):
     """What other shards have a say in (`sharing.py`)."""
 
-    async def reserve(self, door: Door, ticket: Ticket, *, rank: int) -> bool:
-        """Reserve with the others what was reserved here. False: not now; the door's quota knows when to ask again."""
+    async def reserve(self, endpoint: Endpoint, ticket: Ticket, *, rank: int) -> bool:
+        """Reserve with the others what was reserved here. False: not now; the quota knows when to ask again."""
         ...
 
 
 class Admission:
-    """The queue before the doors. One event loop."""
+    """The queue before the endpoints. One event loop."""
 
-    def __init__(self, doors: Doors, clock: Clock, books: Books) -> None:
-        self._doors = doors
+    def __init__(self, endpoints: Route, clock: Clock, accounting: Accounting) -> None:
+        self._endpoints = endpoints
         self._clock = clock
-        self._books = books
+        self._accounting = accounting
         self._queue: Queue[Job] = Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -62,8 +62,8 @@ class Admission:
         """Texts in the queue."""
         return len(self._queue)
 
-    async def admit(self, job: Job) -> tuple[Door, Ticket | None]:
-        """A door with what is reserved there for the text.
+    async def admit(self, job: Job) -> tuple[Endpoint, Ticket | None]:
+        """An endpoint with what is reserved there for the text.
 
         Raises:
             Expired: its deadline passed first.
@@ -74,23 +74,23 @@ class Admission:
         while True:
             now = self._clock.mono()
             if now >= job.request.deadline:
-                self._books.unasked("expired")
+                self._accounting.unasked("expired")
                 raise job.error or Expired("the deadline passed before anybody could be asked")
             taken = None if self._queue else self._take(job, now, ())
             if taken is None:
                 taken = await self._wait(job, now)
                 job.waited += self._clock.mono() - now
-            door, ticket = taken
-            if self.sharer is None or ticket is None or await self._shared(self.sharer, door, ticket, job):
+            endpoint, ticket = taken
+            if self.sharer is None or ticket is None or await self._shared(self.sharer, endpoint, ticket, job):
                 return taken
 
-    async def _shared(self, sharer: Sharer, door: Door, ticket: Ticket, job: Job) -> bool:
+    async def _shared(self, sharer: Sharer, endpoint: Endpoint, ticket: Ticket, job: Job) -> bool:
         granted = False
         try:
-            granted = await sharer.reserve(door, ticket, rank=job.request.klass.rank)
+            granted = await sharer.reserve(endpoint, ticket, rank=job.request.klass.rank)
         finally:
             if not granted:
-                self.give_back(door, ticket)
+                self.give_back(endpoint, ticket)
         return granted
 
     def close(self) -> None:
@@ -103,52 +103,57 @@ class Admission:
                 job.future.set_exception(NoProvider("the gateway is closed"))
         self._queue.clear()
 
-    def eligible(self, job: Job) -> list[Door]:
-        """The doors that may still be asked for this text."""
-        return [door for door in self._doors if not door.out and door not in job.excluded]
+    def eligible(self, job: Job) -> list[Endpoint]:
+        """The endpoints that may still be asked for this text."""
+        return [endpoint for endpoint in self._endpoints if not endpoint.out and endpoint not in job.excluded]
 
-    def _take(self, job: Job, now: float, blocked: Sequence[Door]) -> tuple[Door, Ticket | None] | None:
-        """The first door of the route that admits the text now; one that failed it before only if no other does."""
+    def _take(self, job: Job, now: float, blocked: Sequence[Endpoint]) -> tuple[Endpoint, Ticket | None] | None:
+        """The first endpoint of the route that admits the text now; one that failed it before only if no other does."""
         request = job.request
         rank = request.klass.rank
         for again in (False, True) if job.tried else (False,):
-            for door in self._doors:
-                if door.out or door in blocked or (door in job.tried) is not again or door in job.excluded:
+            for endpoint in self._endpoints:
+                if (
+                    endpoint.out
+                    or endpoint in blocked
+                    or (endpoint in job.tried) is not again
+                    or endpoint in job.excluded
+                ):
                     continue
-                if not door.breaker.admits(now):
+                if not endpoint.breaker.admits(now):
                     continue
-                quota = door.quota
+                quota = endpoint.quota
                 ticket = None
                 if quota is not None:
-                    prompt, spent = door.estimator.tokens(job.chars), request.max_tokens + door.allowance
-                    ticket = quota.reserve(prompt, spent, rank, door.micros(prompt, 0, spent))
+                    prompt, spent = endpoint.estimator.tokens(job.chars), request.max_tokens + endpoint.allowance
+                    ticket = quota.reserve(prompt, spent, rank, endpoint.micros(prompt, 0, spent))
                     if ticket is None:
                         continue
-                door.breaker.begin()
-                return door, ticket
+                endpoint.breaker.begin()
+                return endpoint, ticket
         return None
 
-    def soonest(self, job: Job, doors: Iterable[Door], now: float) -> float:
-        """Seconds until one of these doors may admit the text."""
+    def soonest(self, job: Job, endpoints: Iterable[Endpoint], now: float) -> float:
+        """Seconds until one of these endpoints may admit the text."""
         request, rank = job.request, job.request.klass.rank
         soonest = math.inf
-        for door in doors:
-            wait = door.breaker.wait(now)
-            if door.quota is not None and wait < soonest:
-                prompt, spent = door.estimator.tokens(job.chars), request.max_tokens + door.allowance
-                wait = max(wait, door.quota.wait(prompt, spent, rank, door.micros(prompt, 0, spent)))
+        for endpoint in endpoints:
+            wait = endpoint.breaker.wait(now)
+            if endpoint.quota is not None and wait < soonest:
+                prompt, spent = endpoint.estimator.tokens(job.chars), request.max_tokens + endpoint.allowance
+                wait = max(wait, endpoint.quota.wait(prompt, spent, rank, endpoint.micros(prompt, 0, spent)))
             soonest = min(soonest, wait)
         return soonest
 
-    async def _wait(self, job: Job, now: float) -> tuple[Door, Ticket | None]:
-        """Stand in the queue until a door admits the text, or its deadline."""
+    async def _wait(self, job: Job, now: float) -> tuple[Endpoint, Ticket | None]:
+        """Stand in the queue until an endpoint admits the text, or its deadline."""
         eligible = self.eligible(job)
         if self._closed or not eligible:
             raise job.error or NoProvider("every key is out until the next reload")
         left = job.request.deadline - now
         soonest = self.soonest(job, eligible, now)
         if soonest >= left:
-            self._books.unasked("throttled")
+            self._accounting.unasked("throttled")
             raise job.error or Throttled(
                 f"no quota frees up within the {left:.0f} s left" if soonest < math.inf else "larger than every limit",
                 None if math.isinf(soonest) else soonest,
@@ -181,23 +186,23 @@ class Admission:
 
     def _expire(self, job: Job) -> None:
         if job.future is not None and not job.future.done():
-            self._books.unasked("expired")
+            self._accounting.unasked("expired")
             job.future.set_exception(job.error or Expired("the deadline passed while waiting for quota"))
 
-    def give_back(self, door: Door, ticket: Ticket | None) -> None:
+    def give_back(self, endpoint: Endpoint, ticket: Ticket | None) -> None:
         """Admitted, but nobody is there any more to make the call."""
-        door.breaker.abandon()
-        if ticket is not None and door.quota is not None:
-            door.quota.refund(ticket)
+        endpoint.breaker.abandon()
+        if ticket is not None and endpoint.quota is not None:
+            endpoint.quota.refund(ticket)
         self.pump()
 
     def pump(self) -> None:
-        """Admit from the queue in order. Nobody overtakes at a door that one before him waits for."""
+        """Admit from the queue in order. Nobody overtakes at an endpoint that one before him waits for."""
         if not self._queue:
             return
         now = self._clock.mono()
-        blocked: list[Door] = []
-        live = [door for door in self._doors if not door.out]
+        blocked: list[Endpoint] = []
+        live = [endpoint for endpoint in self._endpoints if not endpoint.out]
         index, again = 0, math.inf
         while index < len(self._queue) and len(blocked) < len(live):
             job = self._queue.at(index)
@@ -215,8 +220,8 @@ class Admission:
                 job.queued = False
                 future.set_result(taken)
                 continue
-            again = min(again, self.soonest(job, (door for door in eligible if door not in blocked), now))
-            blocked += [door for door in eligible if door not in blocked]
+            again = min(again, self.soonest(job, (endpoint for endpoint in eligible if endpoint not in blocked), now))
+            blocked += [endpoint for endpoint in eligible if endpoint not in blocked]
             index += 1
         self._alarm(now, again)
 

@@ -1,6 +1,6 @@
-"""A door: one provider with one key, its quota, breaker and books; and how the configuration becomes doors.
+"""An endpoint: one provider with one key, its quota and breaker; and how the configuration becomes endpoints.
 
-The gateway walks the doors in the order of the route. Nothing here calls a provider.
+The gateway walks the endpoints in the order of the route. Nothing here calls a provider.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Final
 import structlog
 
 from piyasad.clock import Clock
-from piyasad.config.report import ConfigError, Problem
+from piyasad.config.problems import ConfigError, Problem
 from piyasad.config.secrets import Missing, Secret, provider_keys
 from piyasad.config.service import Price, ProviderSettings
 from piyasad.config.settings import Settings
+from piyasad.gateway.breaker import Breaker
+from piyasad.gateway.estimate import Estimator
+from piyasad.gateway.quota.budget import MICROS
+from piyasad.gateway.quota.meter import Meter
+from piyasad.gateway.quota.quota import Limits, Quota
 from piyasad.providers.anthropic import AnthropicProvider
-from piyasad.providers.base import Provider
-from piyasad.providers.breaker import Breaker
-from piyasad.providers.budget import MICROS
-from piyasad.providers.estimate import Estimator
 from piyasad.providers.gemini import GeminiProvider
 from piyasad.providers.http import Client, HttpProvider
-from piyasad.providers.meter import Meter
+from piyasad.providers.interface import Provider
 from piyasad.providers.openai import OpenAIProvider
-from piyasad.providers.quota import Limits, Quota
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -41,7 +41,7 @@ NO_LIMITS: Final = Limits()
 
 
 @dataclass(slots=True, eq=False)
-class Door:
+class Endpoint:
     """One way to a text. `out` says why it is shut until the next reload; "" when it is not."""
 
     name: str
@@ -78,26 +78,26 @@ class Door:
         return 0 if self.is_free else math.ceil(self.cost(prompt, cached, spent) * MICROS)
 
 
-def open_doors(
+def open_endpoints(
     settings: Settings,
     env: Mapping[str, str],
     clock: Clock,
     client: Client,
     *,
     share: float = 1.0,
-    known: Mapping[tuple[str, str], Door] | None = None,
+    known: Mapping[tuple[str, str], Endpoint] | None = None,
     money: Sequence[tuple[str, Meter]] = (),
-) -> list[Door]:
-    """The doors of the route, in order. A provider without a usable key is left out with a warning.
+) -> list[Endpoint]:
+    """The endpoints of the route, in order. A provider without a usable key is left out with a warning.
 
-    `known` are the doors before a reload: their quotas, breakers and what they learned go on. Nothing of them is
+    `known` are the endpoints before a reload: their quotas, breakers and what they learned go on. Nothing of them is
     changed here, so a failure leaves them as they were; the caller gives the quotas their new limits. `money` are the
     budgets' meters, which all quotas share.
 
     Raises:
         ConfigError: no provider of the route can be used.
     """
-    doors: list[Door] = []
+    endpoints: list[Endpoint] = []
     reasons: list[str] = []
     for name in settings.gateway.route:
         provider = settings.provider(name)
@@ -108,14 +108,14 @@ def open_doors(
             log.warning("gateway.provider_left_out", provider=name, reason=reason)
             continue
         try:
-            doors += _of_provider(name, provider, keys, clock, client, share, settings, known or {}, money)
+            endpoints += _of_provider(name, provider, keys, clock, client, share, settings, known or {}, money)
         except ValueError as error:
             reasons.append(f"{name}: {error}")
             log.warning("gateway.provider_left_out", provider=name, reason=str(error))
-    if not doors:
+    if not endpoints:
         text = f'no provider can be used ({"; ".join(reasons)}); give one a key, or add "offline" to the route'
         raise ConfigError([Problem("", None, "gateway.route", text)])
-    return doors
+    return endpoints
 
 
 def limits_of(provider: ProviderSettings) -> Limits:
@@ -146,13 +146,13 @@ def _of_provider(
     client: Client,
     share: float,
     root: Settings,
-    known: Mapping[tuple[str, str], Door],
+    known: Mapping[tuple[str, str], Endpoint],
     money: Sequence[tuple[str, Meter]],
-) -> list[Door]:
+) -> list[Endpoint]:
     if settings.kind == "offline":
-        from piyasad.providers.offline import OfflineProvider
+        from piyasad.providers.offline.provider import OfflineProvider
 
-        return [Door(name, "", "", OfflineProvider(name), None, Breaker(), Estimator())]
+        return [Endpoint(name, "", "", OfflineProvider(name), None, Breaker(), Estimator())]
     places = [*(f"${variable}" for variable in settings.api_key_env), *(str(file) for file in settings.api_key_file)]
     place = " or ".join(places) or f"[secrets] dir, file {name}"
     paced = root.gateway.pace_daily_quota
@@ -172,7 +172,7 @@ def _of_provider(
         provider.requests_a_day = preset == "groq" or ".groq.com/" in (settings.base_url or "")
         same = before is not None and before.provider.model == provider.model
         found.append(
-            Door(
+            Endpoint(
                 name,
                 label,
                 place,

@@ -1,4 +1,4 @@
-"""How many tokens a prompt will be, before the provider counts it. Each door learns its own. Pure."""
+"""How many tokens a prompt will be, before the provider counts it. Each endpoint learns its own. Pure."""
 
 from __future__ import annotations
 

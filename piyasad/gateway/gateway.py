@@ -13,10 +13,17 @@ import structlog
 
 from piyasad.clock import Clock
 from piyasad.config.settings import Settings
+from piyasad.gateway.admission import Admission, Job, Sharer
+from piyasad.gateway.endpoint import Endpoint, open_endpoints
+from piyasad.gateway.quota.budget import Budget
+from piyasad.gateway.quota.demand import Plan
+from piyasad.gateway.quota.quota import Quota, Ticket
+from piyasad.gateway.route import Route
+from piyasad.gateway.usage import Accounting
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
-from piyasad.providers.admission import Admission, Job, Sharer
-from piyasad.providers.base import (
+from piyasad.providers.http import Client, make_client
+from piyasad.providers.interface import (
     BadKey,
     BadModel,
     BadRequest,
@@ -32,13 +39,6 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
-from piyasad.providers.books import Books
-from piyasad.providers.budget import Budget
-from piyasad.providers.door import Door, open_doors
-from piyasad.providers.doors import Doors
-from piyasad.providers.http import Client, make_client
-from piyasad.providers.pace import Plan
-from piyasad.providers.quota import Quota, Ticket
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Gateway:
 
     def __init__(
         self,
-        doors: Sequence[Door],
+        endpoints: Sequence[Endpoint],
         clock: Clock,
         metrics: Metrics,
         *,
@@ -64,13 +64,13 @@ class Gateway:
         share: float = 1.0,
         budget: Budget | None = None,
     ) -> None:
-        self.doors = Doors(doors, clock, budget or Budget(clock), paced=paced, share=share)
+        self.endpoints = Route(endpoints, clock, budget or Budget(clock), paced=paced, share=share)
         self._clock = clock
-        self._books = Books(clock, metrics, on_usage)
+        self._accounting = Accounting(clock, metrics, on_usage)
         self._timeout = timeout_seconds
         self._client = client
         self._env = env or {}
-        self._admission = Admission(self.doors, clock, self._books)
+        self._admission = Admission(self.endpoints, clock, self._accounting)
 
     # --- what others ask
     async def complete(self, request: Request) -> Completion:
@@ -85,7 +85,7 @@ class Gateway:
         while True:
             taken = await self._admission.admit(job)
             if not job.calls:
-                self._books.waited(request, job.waited)
+                self._accounting.waited(request, job.waited)
             try:
                 return await self._call(job, *taken)
             except (Refused, NoProvider, Expired):
@@ -97,7 +97,7 @@ class Gateway:
 
     def stretch(self) -> float:
         """How many times slower than wanted the talk must be so that the day's quota lasts; at least 1."""
-        return self.doors.stretch()
+        return self.endpoints.stretch()
 
     def share_with(self, sharer: Sharer) -> None:
         """From now on every reservation is made with the other shards, too."""
@@ -109,19 +109,19 @@ class Gateway:
 
     def follow(self, plan: Plan) -> None:
         """Pace the day by the bots' own plan of it."""
-        self.doors.follow(plan)
+        self.endpoints.follow(plan)
 
     def report(self) -> dict[str, Any]:
         """What `status` shows: each limit with its source, and the stretch."""
-        return {"limits": self.doors.report(), "stretch": round(self.doors.stretch(), 2)}
+        return {"limits": self.endpoints.report(), "stretch": round(self.endpoints.stretch(), 2)}
 
     def publish(self) -> None:
         """Set the gauges; to be called before they are read, or every few seconds."""
-        self._books.publish(self.doors, self.doors.remaining(), self.doors.stretch())
+        self._accounting.publish(self.endpoints, self.endpoints.remaining(), self.endpoints.stretch())
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used. To be called once, before the first request."""
-        self.doors.restore(rows)
+        self.endpoints.restore(rows)
 
     def apply(self, settings: Settings) -> None:
         """Take a new configuration: all or nothing. Quotas, breakers and what was learned go on.
@@ -131,63 +131,65 @@ class Gateway:
         """
         if self._client is None:
             self._client = make_client()
-        known = {(door.name, door.label): door for door in self.doors}
-        doors = open_doors(settings, self._env, self._clock, self._client, share=self.doors.share, known=known)
+        known = {(endpoint.name, endpoint.label): endpoint for endpoint in self.endpoints}
+        endpoints = open_endpoints(
+            settings, self._env, self._clock, self._client, share=self.endpoints.share, known=known
+        )
         # From here on nothing can fail.
         self._timeout = settings.gateway.timeout_seconds
         gateway = settings.gateway
-        self.doors.budget.change(
-            gateway.budget_usd_per_day, gateway.budget_usd_per_month, settings.zone, share=self.doors.share
+        self.endpoints.budget.change(
+            gateway.budget_usd_per_day, gateway.budget_usd_per_month, settings.zone, share=self.endpoints.share
         )
-        self.doors.replace(doors, settings)
+        self.endpoints.replace(endpoints, settings)
         self._admission.pump()
 
     async def close(self) -> None:
         """Give connections back. Requests still waiting are refused."""
         self._admission.close()
-        for door in self.doors:
-            await door.provider.close()
+        for endpoint in self.endpoints:
+            await endpoint.provider.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
 
     # --- one call
-    async def _call(self, job: Job, door: Door, ticket: Ticket | None) -> Completion:
-        request, quota = job.request, door.quota
+    async def _call(self, job: Job, endpoint: Endpoint, ticket: Ticket | None) -> Completion:
+        request, quota = job.request, endpoint.quota
         left = request.deadline - self._clock.mono()
         if left <= 0:
-            self._admission.give_back(door, ticket)
-            self._books.unasked("expired")
+            self._admission.give_back(endpoint, ticket)
+            self._accounting.unasked("expired")
             raise job.error or Expired("the deadline passed while waiting for quota")
         timeout = min(self._timeout, left)
-        if timeout > left / 2 and self._another_could(job, door, left / 2):
+        if timeout > left / 2 and self._another_could(job, endpoint, left / 2):
             timeout = left / 2
         job.calls += 1
         try:
-            completion = await door.provider.complete(request, timeout=timeout)
+            completion = await endpoint.provider.complete(request, timeout=timeout)
         except ProviderError as error:
-            self._failed(job, door, ticket, error)
+            self._failed(job, endpoint, ticket, error)
             raise
         except BaseException:  # cancelled, or a fault of ours: nobody knows what was used
-            door.breaker.abandon()
+            endpoint.breaker.abandon()
             if ticket is not None and quota is not None:
                 quota.keep(ticket)
             self._admission.pump()
             raise
-        door.breaker.success()
+        endpoint.breaker.success()
         prompt, cached, spent = completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens
         if ticket is not None and quota is not None:
             if prompt or spent:
-                quota.settle(ticket, prompt, cached, spent, door.micros(prompt, cached, spent))
-                door.estimator.learn(job.chars, prompt)
+                quota.settle(ticket, prompt, cached, spent, endpoint.micros(prompt, cached, spent))
+                endpoint.estimator.learn(job.chars, prompt)
             else:
                 quota.keep(ticket)
-        cost = self._books.used(door, prompt, cached, spent)
+        cost = self._accounting.used(endpoint, prompt, cached, spent)
         if quota is not None:
-            self.doors.note(prompt, spent, cost, answer=request.klass.rank == 0)
+            self.endpoints.note(prompt, spent, cost, answer=request.klass.rank == 0)
             if completion.facts:
                 quota.learn(completion.facts, ticket)
-        self._books.answered(door)
+        self._accounting.answered(endpoint)
         if self._admission.waiting:
             self._admission.pump()
         return Completion(
@@ -202,60 +204,60 @@ class Gateway:
             calls=job.calls,
         )
 
-    def _another_could(self, job: Job, door: Door, within: float) -> bool:
+    def _another_could(self, job: Job, endpoint: Endpoint, within: float) -> bool:
         """Whether some other provider could still answer this text if this one does not."""
-        if len(self.doors) == 1 or job.calls + 1 >= MOST_CALLS:
+        if len(self.endpoints) == 1 or job.calls + 1 >= MOST_CALLS:
             return False
         now = self._clock.mono()
-        others = (d for d in self._admission.eligible(job) if d is not door and not d.breaker.is_open)
+        others = (d for d in self._admission.eligible(job) if d is not endpoint and not d.breaker.is_open)
         return self._admission.soonest(job, others, now) < within
 
-    def _failed(self, job: Job, door: Door, ticket: Ticket | None, error: ProviderError) -> None:
-        """Settle what a failed call used, and draw the consequence for its door."""
+    def _failed(self, job: Job, endpoint: Endpoint, ticket: Ticket | None, error: ProviderError) -> None:
+        """Settle what a failed call used, and draw the consequence for its endpoint."""
         now = self._clock.mono()
         if error.usage is not None:
-            self._books.used(door, *error.usage)
-        if ticket is not None and door.quota is not None:
-            _settle_failure(door, door.quota, ticket, error)
+            self._accounting.used(endpoint, *error.usage)
+        if ticket is not None and endpoint.quota is not None:
+            _settle_failure(endpoint, endpoint.quota, ticket, error)
             if error.facts:
-                door.quota.learn(error.facts, ticket)
+                endpoint.quota.learn(error.facts, ticket)
         if isinstance(error, Transient):
-            door.breaker.failure(now, timeout=isinstance(error, TimedOut))
+            endpoint.breaker.failure(now, timeout=isinstance(error, TimedOut))
         elif isinstance(error, Throttled):
-            door.breaker.abandon()
+            endpoint.breaker.abandon()
             wait = _wait_after(error)
-            if door.quota is not None:
-                door.quota.hold(wait)
-            log.info("gateway.throttled", provider=door.name, wait_seconds=round(wait, 1), reason=str(error))
+            if endpoint.quota is not None:
+                endpoint.quota.hold(wait)
+            log.info("gateway.throttled", provider=endpoint.name, wait_seconds=round(wait, 1), reason=str(error))
         else:
-            door.breaker.success()
+            endpoint.breaker.success()
         if isinstance(error, BadKey):
-            self._shut(door, str(error), f"put a valid key into {door.place} and reload")
+            self._shut(endpoint, str(error), f"put a valid key into {endpoint.place} and reload")
         elif isinstance(error, BadModel):
-            self._bad_model(door, error)
+            self._bad_model(endpoint, error)
         elif isinstance(error, BadRequest):
-            log.warning("gateway.bad_request", provider=door.name, reason=str(error))
+            log.warning("gateway.bad_request", provider=endpoint.name, reason=str(error))
         if isinstance(error, TimedOut | BadRequest):
-            job.excluded.append(door)
-        elif door not in job.tried:
-            job.tried.append(door)
-        self._books.failed(door, error)
+            job.excluded.append(endpoint)
+        elif endpoint not in job.tried:
+            job.tried.append(endpoint)
+        self._accounting.failed(endpoint, error)
         self._admission.pump()
 
-    def _bad_model(self, door: Door, error: BadModel) -> None:
-        use = getattr(door.provider, "use_model", None)
-        if door.fallback_model and use is not None and door.provider.model != door.fallback_model:
-            log.error("gateway.model_replaced", provider=door.name, reason=str(error), now=door.fallback_model)
-            use(door.fallback_model)
-            if door.quota is not None:
-                door.quota.unlearn()
+    def _bad_model(self, endpoint: Endpoint, error: BadModel) -> None:
+        use = getattr(endpoint.provider, "use_model", None)
+        if endpoint.fallback_model and use is not None and endpoint.provider.model != endpoint.fallback_model:
+            log.error("gateway.model_replaced", provider=endpoint.name, reason=str(error), now=endpoint.fallback_model)
+            use(endpoint.fallback_model)
+            if endpoint.quota is not None:
+                endpoint.quota.unlearn()
             return
-        self._shut(door, str(error), f"set [providers.{door.name}] model to one the key may use and reload")
+        self._shut(endpoint, str(error), f"set [providers.{endpoint.name}] model to one the key may use and reload")
 
-    def _shut(self, door: Door, reason: str, cure: str) -> None:
-        if not door.out:
-            door.out = reason
-            log.error("gateway.key_out", provider=door.name, key=door.label, reason=reason, cure=cure)
+    def _shut(self, endpoint: Endpoint, reason: str, cure: str) -> None:
+        if not endpoint.out:
+            endpoint.out = reason
+            log.error("gateway.key_out", provider=endpoint.name, key=endpoint.label, reason=reason, cure=cure)
 
 
 def build(
@@ -278,7 +280,7 @@ def build(
         settings.gateway.budget_usd_per_day, settings.gateway.budget_usd_per_month, settings.zone, share=share
     )
     return Gateway(
-        open_doors(settings, env, clock, client, share=share, money=budget.shared()),
+        open_endpoints(settings, env, clock, client, share=share, money=budget.shared()),
         clock,
         metrics,
         timeout_seconds=settings.gateway.timeout_seconds,
@@ -299,9 +301,9 @@ def _wait_after(error: Throttled) -> float:
     return max(resets, default=UNSAID_DAY_WAIT if error.window == "day" else UNSAID_WAIT)
 
 
-def _settle_failure(door: Door, quota: Quota, ticket: Ticket, error: ProviderError) -> None:
+def _settle_failure(endpoint: Endpoint, quota: Quota, ticket: Ticket, error: ProviderError) -> None:
     if error.usage is not None:
-        quota.settle(ticket, *error.usage, door.micros(*error.usage))
+        quota.settle(ticket, *error.usage, endpoint.micros(*error.usage))
     elif isinstance(error, NotSent):
         quota.refund(ticket)
     elif isinstance(error, Transient) and not isinstance(error, ServerFault):

@@ -1,4 +1,4 @@
-"""All doors of the route together: whose quotas they share, what is left, and how much slower the room must talk.
+"""All endpoints of the route together: whose quotas they share, what is left, and how much slower the room must talk.
 
 The gateway walks them and asks here what it tells others: stretch, remains, limits. Nothing here calls or admits.
 """
@@ -11,25 +11,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from piyasad.clock import Clock
+from piyasad.clock import DAY, Clock
 from piyasad.config.settings import Settings
+from piyasad.gateway.endpoint import Endpoint
+from piyasad.gateway.quota.budget import Budget
+from piyasad.gateway.quota.demand import FIRST, FIRST_SECONDS, Demand, Plan
+from piyasad.gateway.quota.meter import Ahead, Meter, seconds
+from piyasad.gateway.quota.quota import MONEY, MOST_STRETCH, Quota
 from piyasad.model import Usage
-from piyasad.providers.budget import Budget
-from piyasad.providers.door import Door
-from piyasad.providers.meter import DAY, Ahead, Meter, seconds
-from piyasad.providers.pace import FIRST, FIRST_SECONDS, Demand, Plan
-from piyasad.providers.quota import MONEY, MOST_STRETCH, Quota
 
 STRETCH_SECONDS: Final = 5.0  # how long a reckoned stretch holds
 
 
-class Doors:
-    """The route. Iterating gives the doors in order."""
+class Route:
+    """The route. Iterating gives the endpoints in order."""
 
     def __init__(
-        self, doors: Sequence[Door], clock: Clock, budget: Budget, *, paced: bool = True, share: float = 1.0
+        self, endpoints: Sequence[Endpoint], clock: Clock, budget: Budget, *, paced: bool = True, share: float = 1.0
     ) -> None:
-        self._doors = list(doors)
+        self._endpoints = list(endpoints)
         self._clock = clock
         self.budget = budget
         self.share = share
@@ -42,18 +42,18 @@ class Doors:
         self._reckoned = (clock.wall(), 0)  # when, and the turns taken by then
         self._names = _names(self.quotas())
 
-    def __iter__(self) -> Iterator[Door]:
-        return iter(self._doors)
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._endpoints)
 
-    def __getitem__(self, index: int) -> Door:
-        return self._doors[index]
+    def __getitem__(self, index: int) -> Endpoint:
+        return self._endpoints[index]
 
     def __len__(self) -> int:
-        return len(self._doors)
+        return len(self._endpoints)
 
-    def replace(self, doors: Sequence[Door], settings: Settings) -> None:
-        """Take the doors of a new configuration. Their quotas take its limits and go on counting."""
-        self._doors = list(doors)
+    def replace(self, endpoints: Sequence[Endpoint], settings: Settings) -> None:
+        """Take the endpoints of a new configuration. Their quotas take its limits and go on counting."""
+        self._endpoints = list(endpoints)
         self._names = _names(self.quotas())
         self._paced = settings.gateway.pace_daily_quota
         self.change_share(self.share)
@@ -94,8 +94,8 @@ class Doors:
         """What all shards used of days and budgets: by name and meter, amounts by age in seconds."""
         found: dict[tuple[str, Meter], dict[float, int]] = {}
         rows = list(rows)
-        for quota, doors in self.quotas().items():
-            names = {(door.name, door.label) for door in doors}
+        for quota, endpoints in self.quotas().items():
+            names = {(endpoint.name, endpoint.label) for endpoint in endpoints}
             spent = quota.spent(row for row in rows if (row.provider, row.key) in names)
             _gather(found, self.name_of(quota), spent)
             for name, meter, kind in quota.meters:
@@ -108,12 +108,12 @@ class Doors:
         """What all shards call this quota."""
         return self._names[quota]
 
-    def quotas(self) -> dict[Quota, list[Door]]:
-        """Each quota with its doors: keys of one provider share one unless the file says otherwise."""
-        found: dict[Quota, list[Door]] = {}
-        for door in self._doors:
-            if door.quota is not None:
-                found.setdefault(door.quota, []).append(door)
+    def quotas(self) -> dict[Quota, list[Endpoint]]:
+        """Each quota with its endpoints: keys of one provider share one unless the file says otherwise."""
+        found: dict[Quota, list[Endpoint]] = {}
+        for endpoint in self._endpoints:
+            if endpoint.quota is not None:
+                found.setdefault(endpoint.quota, []).append(endpoint)
         return found
 
     def note(self, prompt: int, spent: int, cost: float, *, answer: bool) -> None:
@@ -123,36 +123,42 @@ class Doors:
     def remaining(self) -> dict[str, dict[str, float]]:
         """What is left of each limit (0 to 1), by provider and configuration key; of several keys the fullest."""
         found: dict[str, dict[str, float]] = {}
-        for door in self._doors:
-            if door.quota is not None:
-                row = found.setdefault(door.name, {})
-                for window, ratio in door.quota.remaining().items():
+        for endpoint in self._endpoints:
+            if endpoint.quota is not None:
+                row = found.setdefault(endpoint.name, {})
+                for window, ratio in endpoint.quota.remaining().items():
                     row[window] = max(row.get(window, 0.0), ratio)
         return found
 
     def report(self) -> list[dict[str, Any]]:
         """Each limit in force with its source, and each key's state, as `status` shows them."""
         rows: list[dict[str, Any]] = []
-        for quota, doors in self.quotas().items():
+        for quota, endpoints in self.quotas().items():
             of = {
-                "provider": doors[0].name,
-                "key": ", ".join(sorted({door.label for door in doors})),
-                "model": doors[0].provider.model,
-                "state": "; ".join(sorted({_state(door) for door in doors})),
+                "provider": endpoints[0].name,
+                "key": ", ".join(sorted({endpoint.label for endpoint in endpoints})),
+                "model": endpoints[0].provider.model,
+                "state": "; ".join(sorted({_state(endpoint) for endpoint in endpoints})),
             }
             rows += [of | asdict(row) for row in quota.rows()] or [of | {"name": "", "source": "no limits"}]
         rows += [
-            {"provider": door.name, "key": "", "model": door.provider.model, "state": _state(door), "name": ""}
-            for door in self._doors
-            if door.quota is None
+            {
+                "provider": endpoint.name,
+                "key": "",
+                "model": endpoint.provider.model,
+                "state": _state(endpoint),
+                "name": "",
+            }
+            for endpoint in self._endpoints
+            if endpoint.quota is None
         ]
         return rows
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used. To be called once, before the first request."""
         rows = list(rows)
-        for quota, doors in self.quotas().items():
-            names = {(door.name, door.label) for door in doors}
+        for quota, endpoints in self.quotas().items():
+            names = {(endpoint.name, endpoint.label) for endpoint in endpoints}
             quota.restore(row for row in rows if (row.provider, row.key) in names)
         self.budget.restore(rows)
 
@@ -204,7 +210,9 @@ class Doors:
         ahead, wanted, answers = self._ahead(), self._demand.paced(), self._demand.answers()
         taken = [(window, wanted[at]) for at, window in enumerate(("rpd", "tpd")) if wanted[at] > 0]
         lasting = [
-            quota.lasting(ahead) for quota, doors in self.quotas().items() if not all(door.out for door in doors)
+            quota.lasting(ahead)
+            for quota, endpoints in self.quotas().items()
+            if not all(endpoint.out for endpoint in endpoints)
         ]
         if not taken or not lasting or not all(lasting):
             return 1.0
@@ -213,18 +221,20 @@ class Doors:
         return max(1.0, _ratio(1.0, lasts / self._sharing - by_people))
 
     def _by_money(self) -> float:
-        if not self.budget.meters or any(door.is_free and door.quota for door in self._doors if not door.out):
+        if not self.budget.meters or any(
+            endpoint.is_free and endpoint.quota for endpoint in self._endpoints if not endpoint.out
+        ):
             return 1.0
         left = self.budget.sustainable(self._ahead()) / self._sharing - self._demand.answers()[2]
         return _ratio(self._demand.paced()[2], left)
 
 
-def _names(quotas: Mapping[Quota, Sequence[Door]]) -> dict[Quota, str]:
+def _names(quotas: Mapping[Quota, Sequence[Endpoint]]) -> dict[Quota, str]:
     """By the provider; by key, too, where its keys have quotas of their own."""
-    of = Counter(doors[0].name for doors in quotas.values())
+    of = Counter(endpoints[0].name for endpoints in quotas.values())
     return {
-        quota: f"{doors[0].name}/{doors[0].label}" if of[doors[0].name] > 1 else doors[0].name
-        for quota, doors in quotas.items()
+        quota: f"{endpoints[0].name}/{endpoints[0].label}" if of[endpoints[0].name] > 1 else endpoints[0].name
+        for quota, endpoints in quotas.items()
     }
 
 
@@ -242,7 +252,7 @@ def _ratio(wanted: float, left: float) -> float:
     return wanted / left if left > 0 else MOST_STRETCH
 
 
-def _state(door: Door) -> str:
-    if door.out:
-        return f"out: {door.out}"
-    return "failing" if door.breaker.is_open else "open"
+def _state(endpoint: Endpoint) -> str:
+    if endpoint.out:
+        return f"out: {endpoint.out}"
+    return "failing" if endpoint.breaker.is_open else "open"

@@ -25,12 +25,12 @@ from uuid import uuid4
 import structlog
 
 from piyasad.clock import Clock
+from piyasad.gateway.endpoint import Endpoint
+from piyasad.gateway.quota.meter import MINUTE, Daily, Meter, Sliding
+from piyasad.gateway.quota.quota import Amounts, Quota, Ticket
+from piyasad.gateway.route import Route
 from piyasad.model import Usage
-from piyasad.providers.door import Door
-from piyasad.providers.doors import Doors
-from piyasad.providers.meter import MINUTE, Daily, Meter, Sliding
-from piyasad.providers.quota import Amounts, Quota, Ticket
-from piyasad.providers.shared import Ask, Memory, Shape, SharedBuckets, SharedEmptied, SharedLost
+from piyasad.store.buckets import Ask, Remembered, Shape, SharedBuckets, SharedEmptied, SharedLost
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Sharing:
     def __init__(
         self,
         buckets: SharedBuckets,
-        doors: Doors,
+        endpoints: Route,
         clock: Clock,
         *,
         shard: int,
@@ -76,7 +76,7 @@ class Sharing:
         up: Callable[[bool], None],
     ) -> None:
         self._buckets = buckets
-        self._doors = doors
+        self._endpoints = endpoints
         self._clock = clock
         self._name = str(shard)
         self._shards = shards
@@ -94,9 +94,9 @@ class Sharing:
         self._quieten()
 
     # --- a text
-    async def reserve(self, door: Door, ticket: Ticket, *, rank: int) -> bool:
+    async def reserve(self, endpoint: Endpoint, ticket: Ticket, *, rank: int) -> bool:
         """Reserve with the others what was reserved here."""
-        quota = door.quota
+        quota = endpoint.quota
         if quota is None or self.state is State.ALONE:
             return True
         if self.state is State.SILENT:
@@ -148,7 +148,7 @@ class Sharing:
         return Ask(self._shape(quota, name, meter), amount, limit, min(kept, limit))
 
     def _shape(self, quota: Quota, name: str, meter: Meter) -> Shape:
-        return _shape(f"{'budget' if name.startswith('usd_') else self._doors.name_of(quota)}/{name}", meter)
+        return _shape(f"{'budget' if name.startswith('usd_') else self._endpoints.name_of(quota)}/{name}", meter)
 
     # --- the state
     async def run(self) -> None:
@@ -187,14 +187,14 @@ class Sharing:
         self._up(False)
 
     def _quieten(self) -> None:
-        for quota in self._doors.quotas():
+        for quota in self._endpoints.quotas():
             quota.pause(math.inf)
 
     async def _go_alone(self) -> None:
         rows = await self._usage()
         self.state = State.ALONE
         part = 1.0 / self._shards
-        self._doors.count_anew(rows, share=part, concurrent=part, sharing=1)
+        self._endpoints.count_anew(rows, share=part, concurrent=part, sharing=1)
         self._release()
         log.warning("redis.alone", share=f"1/{self._shards}", note="until Redis is back")
 
@@ -212,21 +212,21 @@ class Sharing:
         if memory.age < SILENT_SECONDS and self._present < self._expected:
             return  # who shared before the server was emptied may have used more than its part: wait for it
         rows = await self._usage()
-        self._doors.count_anew(rows, share=1.0, concurrent=1.0 / self._shards, sharing=self._shards)
+        self._endpoints.count_anew(rows, share=1.0, concurrent=1.0 / self._shards, sharing=self._shards)
         self.state = State.TOGETHER
         self._expected = self._present
         self._release()
         self._up(True)
         log.info("redis.together", before=str(before), present=self._present)
 
-    async def _bring(self, memory: Memory) -> None:
+    async def _bring(self, memory: Remembered) -> None:
         """Tell the server what was used without it. When that fails nothing has changed here."""
         before = self.state
         if before is State.ALONE:  # what is used from here on would be seen by nobody
             self.state = State.SILENT
             self._quieten()
         try:
-            for (name, meter), amounts in self._doors.spent(await self._usage()).items():
+            for (name, meter), amounts in self._endpoints.spent(await self._usage()).items():
                 await self._buckets.at_least(_shape(name, meter), amounts)
             since = math.inf if memory.new else self._clock.mono() - self._seen_at
             for name, short in self._short():
@@ -242,14 +242,14 @@ class Sharing:
 
     def _short(self) -> list[tuple[str, Sliding]]:
         return [
-            (f"{self._doors.name_of(quota)}/{name}", meter)
-            for quota in self._doors.quotas()
+            (f"{self._endpoints.name_of(quota)}/{name}", meter)
+            for quota in self._endpoints.quotas()
             for name, meter, _ in quota.meters
             if isinstance(meter, Sliding) and not meter.long
         ]
 
     def _release(self) -> None:
-        for quota in self._doors.quotas():
+        for quota in self._endpoints.quotas():
             quota.pause(0.0)
         self._changed()
 

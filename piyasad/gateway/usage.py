@@ -1,4 +1,4 @@
-"""The gateway's books: every call with its outcome, every token with its price, in the metrics and to the store.
+"""The gateway's accounting: every call with its outcome, every token with its price, in the metrics and to the store.
 
 The gateway writes here and nowhere else. Nothing here decides anything.
 """
@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from piyasad.clock import Clock
+from piyasad.gateway.endpoint import Endpoint
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
-from piyasad.providers.base import (
+from piyasad.providers.interface import (
     BadKey,
     BadModel,
     BadRequest,
@@ -22,7 +23,6 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
-from piyasad.providers.door import Door
 
 # The first that fits: a timeout is transient too.
 _OUTCOMES: Final[tuple[tuple[type[ProviderError], str], ...]] = (
@@ -36,7 +36,7 @@ _OUTCOMES: Final[tuple[tuple[type[ProviderError], str], ...]] = (
 )
 
 
-class Books:
+class Accounting:
     """What was asked, answered, used and paid."""
 
     def __init__(self, clock: Clock, metrics: Metrics, on_usage: Callable[[Usage], None] | None) -> None:
@@ -48,40 +48,42 @@ class Books:
         """How long a text stood in the queue before its first call."""
         self._metrics.llm_wait.labels(request.klass.value).observe(seconds)
 
-    def answered(self, door: Door) -> None:
+    def answered(self, endpoint: Endpoint) -> None:
         """A call gave a text."""
-        self._metrics.llm_requests.labels(door.name, door.provider.model, "ok").inc()
+        self._metrics.llm_requests.labels(endpoint.name, endpoint.provider.model, "ok").inc()
 
-    def failed(self, door: Door, error: ProviderError) -> None:
+    def failed(self, endpoint: Endpoint, error: ProviderError) -> None:
         """A call gave none."""
         outcome = next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "failed")
-        self._metrics.llm_requests.labels(door.name, door.provider.model, outcome).inc()
+        self._metrics.llm_requests.labels(endpoint.name, endpoint.provider.model, outcome).inc()
 
     def unasked(self, outcome: str) -> None:
         """A text ended before anybody was asked: "expired" or "throttled". It has no provider in its labels."""
         self._metrics.llm_requests.labels("", "", outcome).inc()
 
-    def used(self, door: Door, prompt: int, cached: int, spent: int) -> float:
+    def used(self, endpoint: Endpoint, prompt: int, cached: int, spent: int) -> float:
         """Tokens that a provider charged; gives what they cost in US dollars."""
-        model = door.provider.model
-        cost = door.cost(prompt, cached, spent)
+        model = endpoint.provider.model
+        cost = endpoint.cost(prompt, cached, spent)
         for kind, amount in (("prompt", prompt), ("cached", cached), ("completion", spent)):
             if amount:
-                self._metrics.llm_tokens.labels(door.name, model, kind).inc(amount)
+                self._metrics.llm_tokens.labels(endpoint.name, model, kind).inc(amount)
         if cost:
-            self._metrics.llm_cost_usd.labels(door.name, model).inc(cost)
+            self._metrics.llm_cost_usd.labels(endpoint.name, model).inc(cost)
         if self._on_usage is not None:
-            self._on_usage(Usage(door.name, door.label, model, self._clock.wall(), 1, prompt, cached, spent, cost))
+            self._on_usage(
+                Usage(endpoint.name, endpoint.label, model, self._clock.wall(), 1, prompt, cached, spent, cost)
+            )
         return cost
 
-    def publish(self, doors: Iterable[Door], remaining: dict[str, dict[str, float]], stretch: float) -> None:
+    def publish(self, endpoints: Iterable[Endpoint], remaining: dict[str, dict[str, float]], stretch: float) -> None:
         """Set the gauges."""
         for name, windows in remaining.items():
             for window, ratio in windows.items():
                 self._metrics.quota_remaining_ratio.labels(name, window).set(ratio)
         self._metrics.quota_stretch_ratio.set(stretch)
         shut: dict[str, bool] = {}
-        for door in doors:
-            shut[door.name] = shut.get(door.name, True) and (bool(door.out) or door.breaker.is_open)
+        for endpoint in endpoints:
+            shut[endpoint.name] = shut.get(endpoint.name, True) and (bool(endpoint.out) or endpoint.breaker.is_open)
         for name, is_shut in shut.items():
             self._metrics.breaker_open.labels(name).set(1 if is_shut else 0)

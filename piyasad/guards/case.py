@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from piyasad.chat.window import Line
 from piyasad.personas.profile import Persona
-from piyasad.room import Line
 
 
 @dataclass(frozen=True, slots=True)

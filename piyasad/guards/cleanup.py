@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from piyasad.text import sentences, words
+from piyasad.language.text import sentences, words
 
 ROUNDS = 24
 """So many times is looked for another layer at most; a line without any takes two."""

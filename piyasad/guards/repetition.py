@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
+from piyasad.chat.window import Line
 from piyasad.guards.case import Case, Verdict
-from piyasad.room import Line
-from piyasad.text import normalise, signature, trigrams, words
+from piyasad.language.text import normalise, signature, trigrams, words
 
 WINDOW_LINES = 50
 """Similarity and worn words are looked for in the last 50 lines of the chat (behaviour 4)."""

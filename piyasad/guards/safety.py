@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 
 from piyasad.guards.case import Case, Verdict
-from piyasad.personas.mask import mask
-from piyasad.text import fold
+from piyasad.language.text import fold
+from piyasad.privacy.mask import mask
 
 _LOOKALIKES = str.maketrans("аеорсухікмтвнАЕОРСУХІКМТВНαεοικντρυχ", "aeopcyxikmtbhaeopcyxikmtbhaeoikvtpux")
 _DIGITS = str.maketrans("013457@$", "oieastas")

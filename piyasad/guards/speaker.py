@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 
 from piyasad.guards.case import Case, Verdict
+from piyasad.language.text import fold, words_of
 from piyasad.personas.profile import Persona
-from piyasad.text import fold, words_of
 
 _META = re.compile(
     r"\b(?:bir (?:dil|yapay zeka) modeli olarak|dil modeliyim|sistem mesaji|sistem talimati|system prompt|prompt(?:u|un|um)?|"

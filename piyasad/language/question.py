@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from piyasad.text import words_of
+from piyasad.language.text import words_of
 
 _PARTS: Final = re.compile(r"[^.!?…\n]+[.!?…]*")
 

@@ -10,7 +10,7 @@ import re
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
-from piyasad.text import lower_tr
+from piyasad.language.text import lower_tr
 
 Ending = Literal["nom", "acc", "dat", "loc", "abl", "gen", "ins", "ki", "pl", "too", "ask"]
 """Nominative, -i, -e, -de, -den, -in, -le, -deki, -ler, the words "de" and "mi" after it."""

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from piyasad.config import Settings
-from piyasad.config.base import split_address
+from piyasad.config.load import ConfigError, Problem
 from piyasad.config.secrets import admin_token
-from piyasad.configload import ConfigError, Problem
+from piyasad.config.section import split_address
 from piyasad.metrics import Metrics
 from piyasad.ops import exposition
 

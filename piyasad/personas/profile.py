@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from piyasad.config import BotSettings, EmotionSettings, HoldingSettings, StanceSettings, StyleSettings
-from piyasad.text import fold, stem, words_of
+from piyasad.language.text import fold, stem, words_of
 
 _BEGINNER = (
     "acemi",

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from piyasad.behaviour.length import LengthPlan
+from piyasad.language.length import LengthPlan
+from piyasad.language.text import fold
 from piyasad.model import Intent, IntentKind, Message
-from piyasad.personas.mask import Faces, mask
 from piyasad.personas.profile import Persona
-from piyasad.text import fold
+from piyasad.privacy.mask import Faces, mask
 
 CHARS_PER_TOKEN = 3.0
 """A first estimate for Turkish; the gateway learns the real figure per model."""

@@ -9,18 +9,6 @@ from typing import Any, Final
 
 import httpx
 
-from piyasad.providers.base import (
-    BadKey,
-    BadModel,
-    BadRequest,
-    Completion,
-    ProviderError,
-    Refused,
-    Request,
-    ServerFault,
-    Throttled,
-    Transient,
-)
 from piyasad.providers.http import (
     Client,
     HttpProvider,
@@ -31,6 +19,18 @@ from piyasad.providers.http import (
     refused_parameter,
     wait_of,
     window_of,
+)
+from piyasad.providers.interface import (
+    BadKey,
+    BadModel,
+    BadRequest,
+    Completion,
+    ProviderError,
+    Refused,
+    Request,
+    ServerFault,
+    Throttled,
+    Transient,
 )
 
 VERSION: Final = "2023-06-01"  # the API's version header

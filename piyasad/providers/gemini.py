@@ -10,18 +10,6 @@ from typing import Any, Final
 
 import httpx
 
-from piyasad.providers.base import (
-    BadKey,
-    BadModel,
-    BadRequest,
-    Completion,
-    ProviderError,
-    Refused,
-    Request,
-    ServerFault,
-    Throttled,
-    Transient,
-)
 from piyasad.providers.http import (
     Client,
     HttpProvider,
@@ -33,7 +21,19 @@ from piyasad.providers.http import (
     refused_parameter,
     window_of,
 )
-from piyasad.providers.learning import of_gemini
+from piyasad.providers.interface import (
+    BadKey,
+    BadModel,
+    BadRequest,
+    Completion,
+    ProviderError,
+    Refused,
+    Request,
+    ServerFault,
+    Throttled,
+    Transient,
+)
+from piyasad.providers.limit_facts import of_gemini
 
 _KEY_WORDS: Final = re.compile(r"api[ _]key", re.IGNORECASE)
 # Gemini 3.6 and later deprecate temperature, top_p and top_k (the API's changelog, 21 July 2026).

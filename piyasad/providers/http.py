@@ -17,7 +17,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from piyasad.providers.base import (
+from piyasad.providers.interface import (
     BadKey,
     BadRequest,
     Completion,
@@ -28,7 +28,7 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
-from piyasad.providers.learning import Fact, of_headers, of_refusal
+from piyasad.providers.limit_facts import Fact, of_headers, of_refusal
 
 MOST_CONNECTIONS: Final = 2_000  # httpx and aiohttp both stop at 100 unless told otherwise
 _MOST_MESSAGE: Final = 300  # characters of a provider's message that we repeat

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from piyasad.model import Class, IntentKind, Length
-from piyasad.providers.learning import Fact
+from piyasad.providers.limit_facts import Fact
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from piyasad.providers.meter import DAY
+from piyasad.clock import DAY
 
 LONGER_THAN_MINUTES: Final = 3_600.0  # a window that takes longer than this to refill is a day's
 SURE_SECONDS: Final = 5.0  # shorter resets may be rounded up so far that they prove nothing

@@ -10,18 +10,6 @@ from typing import Any, Final
 
 import httpx
 
-from piyasad.providers.base import (
-    BadKey,
-    BadModel,
-    BadRequest,
-    Completion,
-    ProviderError,
-    Refused,
-    Request,
-    ServerFault,
-    Throttled,
-    Transient,
-)
 from piyasad.providers.http import (
     Client,
     HttpProvider,
@@ -32,6 +20,18 @@ from piyasad.providers.http import (
     refused_parameter,
     wait_of,
     window_of,
+)
+from piyasad.providers.interface import (
+    BadKey,
+    BadModel,
+    BadRequest,
+    Completion,
+    ProviderError,
+    Refused,
+    Request,
+    ServerFault,
+    Throttled,
+    Transient,
 )
 
 _KEY_WORDS: Final = re.compile(r"api[ _-]?key", re.IGNORECASE)

@@ -41,7 +41,7 @@ class Control:
             "world": self._get_world,
             "messages": self._get_messages,
             "stats": self._get_stats,
-            "violations": lambda _: self._api.books.violations,
+            "violations": lambda _: self._api.tally.violations,
             "polls": self._get_polls,
             "limits": lambda _: asdict(self._api.limits),
             "faults": lambda _: [asdict(fault) for fault in self._api.faults],
@@ -99,19 +99,19 @@ class Control:
         return {"messages": rows[-last:] if last > 0 else rows}
 
     def _get_stats(self, _: web.Request) -> Any:
-        books = self._api.books
+        tally = self._api.tally
         return {
-            "requests": dict(books.requests),
-            "throttled": books.throttled,
-            "conflicts": books.conflicts,
-            "violations": books.violations,
+            "requests": dict(tally.requests),
+            "throttled": tally.throttled,
+            "conflicts": tally.conflicts,
+            "violations": tally.violations,
             "messages": sum(len(group.lines) for group in self._world.groups.values()),
         }
 
     def _get_polls(self, _: web.Request) -> Any:
-        books = self._api.books
+        tally = self._api.tally
         waiting = [bot.id for bot in self._world.bots.values() if bot.waiter is not None]
-        return {"conflicts": books.conflicts, "conflicts_of": dict(books.conflicts_of), "waiting": waiting}
+        return {"conflicts": tally.conflicts, "conflicts_of": dict(tally.conflicts_of), "waiting": waiting}
 
     # --- set up
     def _post_bots(self, body: Body) -> Any:

@@ -62,7 +62,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
-class Books:
+class Tally:
     """What the server counted. A violation is a message (or a new token) refused by a limit."""
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -75,10 +75,10 @@ class Books:
 class Methods:
     """The methods, by their names in lower case."""
 
-    def __init__(self, world: World, traffic: Traffic, books: Books) -> None:
+    def __init__(self, world: World, traffic: Traffic, tally: Tally) -> None:
         self._world = world
         self._traffic = traffic
-        self._books = books
+        self._tally = tally
         self.known: dict[str, Callable[[Bot, Mapping[str, Any]], Any]] = {
             "getme": self._get_me,
             "sendmessage": self._send_message,
@@ -127,7 +127,7 @@ class Methods:
             raise Refused(400, "Bad Request: message thread not found")
         excess = self._traffic.admit(bot.id, chat_id, group=home.person is None, now=time.monotonic())
         if excess is not None:
-            raise too_many(self._books, excess, bot.id, chat_id)
+            raise too_many(self._tally, excess, bot.id, chat_id)
         return message(self._world.send(bot, home, text, reply_to, thread))
 
     def _answered(self, home: Group, given: Mapping[str, Any]) -> int | None:
@@ -262,11 +262,11 @@ class Methods:
         return line
 
 
-def too_many(books: Books, excess: Excess, bot: int, chat: int | None) -> Refused:
+def too_many(tally: Tally, excess: Excess, bot: int, chat: int | None) -> Refused:
     """Write a violation down; the refusal for it."""
-    books.throttled += 1
-    if len(books.violations) < VIOLATIONS_KEPT:
-        books.violations.append({"bot": bot, "chat": chat, "limit": excess.limit, "wait": round(excess.wait, 3)})
+    tally.throttled += 1
+    if len(tally.violations) < VIOLATIONS_KEPT:
+        tally.violations.append({"bot": bot, "chat": chat, "limit": excess.limit, "wait": round(excess.wait, 3)})
     retry = max(1, math.ceil(excess.wait))
     return Refused(429, f"Too Many Requests: retry after {retry}", retry_after=retry)
 

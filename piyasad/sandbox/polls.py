@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from piyasad.sandbox.limits import Limits
-from piyasad.sandbox.methods import Books, Refused, decoded, whole
+from piyasad.sandbox.methods import Refused, Tally, decoded, whole
 from piyasad.sandbox.objects import Bot
 
 POLL_MOST_SECONDS = 50
@@ -46,9 +46,9 @@ class _Past:
 class Polls:
     """All tokens' polls."""
 
-    def __init__(self, limits: Limits, books: Books) -> None:
+    def __init__(self, limits: Limits, tally: Tally) -> None:
         self._limits = limits
-        self._books = books
+        self._tally = tally
         self._past: dict[int, _Past] = {}
         self._closing = asyncio.Event()
 
@@ -106,8 +106,8 @@ class Polls:
         past = self._past[bot.id]
         now = asyncio.get_running_loop().time()
         if transport is not None and not transport.is_closing():  # a client that is gone tells nobody of its conflict
-            self._books.conflicts += 1
-            self._books.conflicts_of[bot.id] += 1
+            self._tally.conflicts += 1
+            self._tally.conflicts_of[bot.id] += 1
         if now >= past.conflict_until:
             past.conflict_until = now + CONFLICT_SECONDS
         else:

@@ -114,7 +114,7 @@ class Sandbox:
     @property
     def violations(self) -> list[dict[str, Any]]:
         """The messages that a limit refused."""
-        return self.api.books.violations
+        return self.api.tally.violations
 
     # --- HTTP
     def _app(self) -> web.Application:

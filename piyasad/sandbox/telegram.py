@@ -18,7 +18,7 @@ from aiohttp import web
 
 from piyasad.sandbox.faults import Fault, struck
 from piyasad.sandbox.limits import Limits, Traffic
-from piyasad.sandbox.methods import Books, Methods, Refused, too_many
+from piyasad.sandbox.methods import Methods, Refused, Tally, too_many
 from piyasad.sandbox.objects import Bot
 from piyasad.sandbox.polls import Polls
 from piyasad.sandbox.world import World
@@ -36,16 +36,16 @@ BAD_GATEWAY = (
 
 
 class BotApi:
-    """The server. `world` is what it serves; `limits`, `faults` and `books` may be changed and read at any time."""
+    """The server. `world` is what it serves; `limits`, `faults` and `tally` may be changed and read at any time."""
 
     def __init__(self, world: World, *, seed: int = 0) -> None:
         self.world = world
         self.limits = Limits()
         self.faults: list[Fault] = []
-        self.books = Books()
+        self.tally = Tally()
         self._traffic = Traffic(self.limits)
-        self._polls = Polls(self.limits, self.books)
-        self._methods = Methods(world, self._traffic, self.books)
+        self._polls = Polls(self.limits, self.tally)
+        self._methods = Methods(world, self._traffic, self.tally)
         self._rng = random.Random(seed)
 
     def routes(self, app: web.Application) -> None:
@@ -64,7 +64,7 @@ class BotApi:
             if name != "getupdates" and name not in self._methods.known:
                 raise Refused(404, "Not Found: method not found")
             given = await _parameters(request)
-            self.books.requests[name] += 1
+            self.tally.requests[name] += 1
             hit = struck(self.faults, name, bot.id, given, self._rng) if self.faults else []
             for fault in hit:
                 if (ended := await self._suffer(fault, request)) is not None:
@@ -91,7 +91,7 @@ class BotApi:
                 raise Refused(404, "Not Found")
             raise Refused(401, "Unauthorized")
         if excess := self._traffic.greet(token, time.monotonic()):
-            raise too_many(self.books, excess, bot.id, None)
+            raise too_many(self.tally, excess, bot.id, None)
         return bot
 
     async def _suffer(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:

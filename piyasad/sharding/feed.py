@@ -1,6 +1,6 @@
 """Following the other shards: each chat's tail in PostgreSQL, once a second, so that every bot hears the whole room.
 
-Only with n > 1 shards. The engine runs `Follower.run` as a vital task; what it finds goes the way of every message.
+Only with n > 1 shards. The engine runs `FeedReader.run` as a vital task; what it finds goes the way of every message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import structlog
 from piyasad.clock import Clock
 from piyasad.metrics import Metrics
 from piyasad.model import Message
-from piyasad.store.base import Store, StoreError
+from piyasad.store.interface import Store, StoreError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -23,7 +23,7 @@ OVERLAP_SECONDS = 5.0
 """Rows become visible in the order of their commits, not of their times: the last seconds are read again."""
 
 
-class Follower:
+class FeedReader:
     """Reads what others wrote. `heard` must ignore what it knows already (a room does, by ledger id)."""
 
     def __init__(

@@ -1,14 +1,11 @@
-"""Who owns which bot: the assignment (pure) and the lease that makes it safe.
+"""Leases: the right to speak for our bots, prolonged by the store's clock and checked here against CLOCK_BOOTTIME.
 
-The engine asks `assign` which bots this shard should want and lets `Leases` take them. The sender's path asks
-`Leases` before every claim. A wrong or changed shard count costs nothing but a wait: the lease decides, never the
-assignment.
+The pool lets `Leases` take bots, delivery asks before every claim, the engine runs the beat.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Collection, Sequence
 
 import structlog
@@ -16,7 +13,7 @@ import structlog
 from piyasad.clock import Clock
 from piyasad.metrics import Metrics
 from piyasad.model import DaemonRow, Lease
-from piyasad.store.base import Store, StoreError
+from piyasad.store.interface import Store, StoreError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,35 +25,6 @@ BEAT_SECONDS = 3.0
 
 CLAIM_MARGIN_SECONDS = 1.0
 """A send is not started when less than this is left of the lease."""
-
-
-def _weight(shard: int, key: int) -> bytes:
-    return hashlib.sha256(f"{shard}/{key}".encode()).digest()
-
-
-def assign(keys: Collection[int], shards: int) -> dict[int, int]:
-    """Rendezvous hashing with bounded loads: every key to a shard 1…n, each with ⌊N/n⌋ or ⌈N/n⌉ of them.
-
-    Every key prefers the shard with the highest hash; keys choose in the order of their own hash, and a full shard
-    sends them on to their next preference. The result depends on nothing but the set of keys and `shards`.
-
-    Raises:
-        ValueError: `shards` is less than 1.
-    """
-    if shards < 1:
-        raise ValueError("shards must be at least 1")
-    unique = sorted(set(keys), key=lambda key: (_weight(0, key), key))
-    floor, extras = divmod(len(unique), shards)
-    load = dict.fromkeys(range(1, shards + 1), 0)
-    owner: dict[int, int] = {}
-    for key in unique:
-        for shard in sorted(load, key=lambda shard: _weight(shard, key), reverse=True):
-            if load[shard] < floor or (load[shard] == floor and extras > 0):
-                extras -= load[shard] == floor
-                load[shard] += 1
-                owner[key] = shard
-                break
-    return owner
 
 
 class Leases:

@@ -1,4 +1,4 @@
-"""The nerve: what shards share through Redis. PostgreSQL is the truth; without Redis every shard works on alone.
+"""What shards share through Redis. PostgreSQL is the truth; without Redis every shard works on alone.
 
 The engine runs it where Redis is configured and there is more than one shard. Quotas are shared here; it builds the
 parts and hands them to the gateway.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from piyasad.clock import Clock
 from piyasad.config import Settings
-from piyasad.gateway import Gateway
+from piyasad.gateway.gateway import Gateway
+from piyasad.gateway.quota.budget import LONGEST_MONTH
+from piyasad.gateway.sharing import Sharing, State
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
-from piyasad.providers.budget import LONGEST_MONTH
-from piyasad.providers.shared import SharedLost
-from piyasad.providers.sharing import Sharing, State
-from piyasad.store.base import Store, StoreError
+from piyasad.store.buckets import SharedLost
+from piyasad.store.interface import Store, StoreError
 from piyasad.store.redis import RedisBuckets
 
 
-class Nerve:
+class RedisSharing:
     """One shard's end of it."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Nerve:
         self._buckets = RedisBuckets(settings.store.redis)
         self._sharing = Sharing(
             self._buckets,
-            gateway.doors,
+            gateway.endpoints,
             clock,
             shard=shard[0],
             shards=shard[1],

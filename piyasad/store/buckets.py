@@ -59,7 +59,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Remembered:
     """What the server remembers. `new`: another memory than the one known before; `age`: since when, in seconds."""
 
     new: bool
@@ -98,6 +98,6 @@ class SharedBuckets(Protocol):
         """This shard is present for `ttl` more seconds; how many are, of all."""
         ...
 
-    async def begin(self) -> Memory:
+    async def begin(self) -> Remembered:
         """Adopt the server's memory."""
         ...

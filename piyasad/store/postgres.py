@@ -30,11 +30,11 @@ from piyasad.model import (
     Usage,
 )
 from piyasad.store import partitions, sql
-from piyasad.store.base import StoreError
-from piyasad.store.dial import SESSION, for_writing, hang_up, wait_for
+from piyasad.store.connect import SESSION, for_writing, hang_up, wait_for
 from piyasad.store.failure import KNOWN, RETRY, as_store_error, is_down, is_row_fault, tell
+from piyasad.store.interface import StoreError
 from piyasad.store.migrate import migrate
-from piyasad.store.text import clean, clean_json
+from piyasad.store.plain_text import clean, clean_json
 from piyasad.store.writer import LINGER_SECONDS, Writer
 
 log = structlog.stdlib.get_logger(__name__)

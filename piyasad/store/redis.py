@@ -1,7 +1,7 @@
-"""Shared buckets over Redis (or Valkey): what `providers/shared.py` asks for, one script and one round trip a call.
+"""Shared buckets over Redis (or Valkey): what `buckets.py` asks for, one script and one round trip a call.
 
-`nerve.py` builds it. Every call is bounded; whatever goes wrong on the way is SharedLost, and nothing is ever sent
-twice. The address may hold a password: it stands in no error.
+`sharding/redis.py` builds it. Every call is bounded; whatever goes wrong on the way is SharedLost, and nothing is
+ever sent twice. The address may hold a password: it stands in no error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from piyasad.providers.shared import Ask, Memory, Shape, SharedBuckets, SharedEmptied, SharedLost, Verdict
+from piyasad.store.buckets import Ask, Remembered, Shape, SharedBuckets, SharedEmptied, SharedLost, Verdict
 from piyasad.store.redis_scripts import BEAT, CHARGE, RESERVE, SETTLE
 
 TIMEOUT_SECONDS: Final = 1.0
@@ -93,7 +93,7 @@ class RedisBuckets(SharedBuckets):
         (present,) = await self._run(BEAT, ["here"], [shard, _micros(ttl)])
         return int(present)
 
-    async def begin(self) -> Memory:
+    async def begin(self) -> Remembered:
         key, (seconds, micros) = f"{self._prefix}epoch", await self._ask("TIME")
         now = int(seconds) * _MICRO + int(micros)
         await self._ask("SET", key, f"{now}-{secrets.token_hex(8)}", "NX", "EX", _EPOCH_SECONDS)
@@ -101,7 +101,7 @@ class RedisBuckets(SharedBuckets):
         if not isinstance(epoch, bytes) or not epoch.partition(b"-")[0].isdigit():
             raise SharedLost("Redis does not keep what it is given")
         new, self._epoch = epoch != self._epoch, epoch
-        return Memory(new, (now - int(epoch.partition(b"-")[0])) / _MICRO)
+        return Remembered(new, (now - int(epoch.partition(b"-")[0])) / _MICRO)
 
     async def close(self) -> None:
         """Give the connections back; calls under way are lost."""

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from piyasad.store.base import StoreError
+from piyasad.store.interface import StoreError
 
 ROLE = "piyasad"
 """The role that owns everything in a private server."""
 
 
-class ClusterError(StoreError):
+class ServerError(StoreError):
     """The server could not be made, started or stopped."""
 
 
@@ -40,7 +40,7 @@ class User:
 def server_user(directory: Path) -> User | None:
     """Whom a server on `directory` should run as; None when we are not root.
 
-    The owner of an existing directory wins, so that a cluster keeps its user; then the first of `piyasad`, `postgres`
+    The owner of an existing directory wins, so that a server keeps its user; then the first of `piyasad`, `postgres`
     and `nobody` that the machine has. No user is created: that is the operator's business.
     """
     if os.geteuid() != 0:
@@ -53,7 +53,7 @@ def server_user(directory: Path) -> User | None:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return User(entry.pw_uid, entry.pw_gid, entry.pw_name)
-    raise ClusterError("running as root needs an unprivileged user for PostgreSQL: create one named piyasad")
+    raise ServerError("running as root needs an unprivileged user for PostgreSQL: create one named piyasad")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Postmaster:
     ready: bool
 
 
-class Cluster:
+class ServerProcess:
     """A data directory. Not safe for use by two processes at once: `embedded.py` holds a lock around it."""
 
     def __init__(self, bin_dir: Path, data: Path, socket_dir: Path, user: User | None, prefix: Sequence[str] = ()):
@@ -77,9 +77,9 @@ class Cluster:
         self._prefix = tuple(prefix)
         self._child: subprocess.Popen[bytes] | None = None
 
-    def at(self, data: Path) -> Cluster:
+    def at(self, data: Path) -> ServerProcess:
         """The same binaries and user on another directory."""
-        return Cluster(self._bin, data, self.socket_dir, self._user, self._prefix)
+        return ServerProcess(self._bin, data, self.socket_dir, self._user, self._prefix)
 
     def version(self) -> int | None:
         """The major version that made the data; None before `init`."""
@@ -89,11 +89,11 @@ class Cluster:
             return None
 
     def init(self, *options: str) -> None:
-        """Make the cluster. The directory must exist, be empty, and belong to the server's user."""
+        """Make the server. The directory must exist, be empty, and belong to the server's user."""
         command = [self._bin / "initdb", "-D", self.data, "-U", ROLE, "--auth=trust", "--encoding=UTF8", *options]
         done = subprocess.run(command, check=False, capture_output=True, timeout=120, **self._popen())  # type: ignore[call-overload]  # noqa: S603
         if done.returncode:
-            raise ClusterError(f"initdb failed in {self.data}: {_last_line(done.stderr)}")
+            raise ServerError(f"initdb failed in {self.data}: {_last_line(done.stderr)}")
 
     def start(self, settings: Mapping[str, str], timeout: float) -> int:
         """Start the server, wait until it takes connections, return its pid.
@@ -114,10 +114,10 @@ class Cluster:
             if master is not None and master.pid == self._child.pid and master.ready:
                 return master.pid
             if self._child.poll() is not None:
-                raise ClusterError(f"PostgreSQL ended at its start; see {self.log_path}: {self._log_tail()}")
+                raise ServerError(f"PostgreSQL ended at its start; see {self.log_path}: {self._log_tail()}")
             time.sleep(0.005)
         self.stop(5.0)
-        raise ClusterError(f"PostgreSQL was not ready after {timeout:.0f} s; see {self.log_path}")
+        raise ServerError(f"PostgreSQL was not ready after {timeout:.0f} s; see {self.log_path}")
 
     def postmaster(self) -> Postmaster | None:
         """The server running in this directory; None when there is none (a stale file is not a server)."""
@@ -140,7 +140,7 @@ class Cluster:
         deadline = time.monotonic() + timeout
         while (master := self.postmaster()) is not None and not master.ready:
             if time.monotonic() > deadline:
-                raise ClusterError(f"the PostgreSQL in {self.data} (pid {master.pid}) is neither ready nor ending")
+                raise ServerError(f"the PostgreSQL in {self.data} (pid {master.pid}) is neither ready nor ending")
             time.sleep(0.02)
         return master
 
@@ -207,6 +207,6 @@ def _end(pid: int, timeout: float) -> bool:
                 return number is signal.SIGINT
             if poll.poll(patience * 1000):
                 return number is signal.SIGINT
-        raise ClusterError(f"PostgreSQL (pid {pid}) does not end")
+        raise ServerError(f"PostgreSQL (pid {pid}) does not end")
     finally:
         os.close(pidfd)

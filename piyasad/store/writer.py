@@ -21,10 +21,10 @@ import structlog
 from piyasad.clock import Clock
 from piyasad.model import Claim, Draft, State, TurnTrace, Usage
 from piyasad.store import sql
-from piyasad.store.base import StoreError
+from piyasad.store.deferred import Deferred
 from piyasad.store.failure import KNOWN, as_store_error, is_row_fault, tell
-from piyasad.store.side import Side
-from piyasad.store.text import clean
+from piyasad.store.interface import StoreError
+from piyasad.store.plain_text import clean
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -76,7 +76,7 @@ class Writer:
         queue_max: int = QUEUE_MAX,
         on_query: Callable[[str, float], None] | None = None,
     ) -> None:
-        self.side = Side()
+        self.deferred = Deferred()
         self.groups = 0  # groups written, for benches and tests
         self._connect = connect
         self._clock = clock
@@ -101,7 +101,7 @@ class Writer:
     async def close(self, timeout: float = 10.0) -> None:
         """Write what is there, then end; after `timeout` seconds what is left is refused."""
         self._closing = True
-        self.side.due = True
+        self.deferred.due = True
         self._wake.set()
         if self._task is not None:
             try:
@@ -138,12 +138,12 @@ class Writer:
 
     def record(self, traces: Sequence[TurnTrace]) -> None:
         """See `Store.record_turns`."""
-        self.side.record(traces)
+        self.deferred.record(traces)
         self._side_soon()
 
     def add(self, rows: Sequence[Usage]) -> None:
         """See `Store.add_usage`."""
-        self.side.add(rows)
+        self.deferred.add(rows)
         self._side_soon()
 
     async def flush(self) -> None:
@@ -163,12 +163,12 @@ class Writer:
             raise StoreError("the store is closed")
 
     def _side_soon(self) -> None:
-        if not self.side.armed:
-            self.side.armed = True
-            asyncio.get_running_loop().call_later(self.side.EVERY_SECONDS, self._side_due)
+        if not self.deferred.armed:
+            self.deferred.armed = True
+            asyncio.get_running_loop().call_later(self.deferred.EVERY_SECONDS, self._side_due)
 
     def _side_due(self) -> None:
-        self.side.armed, self.side.due = False, True
+        self.deferred.armed, self.deferred.due = False, True
         self._wake.set()
 
     # --- the task
@@ -199,7 +199,9 @@ class Writer:
     def _has_work(self) -> bool:
         if self._claims or self._settles or self._flushes:
             return True
-        return (self.side.waiting and (self.side.due or self._closing)) or (bool(self._lost_claims) and self.side.due)
+        return (self.deferred.waiting and (self.deferred.due or self._closing)) or (
+            bool(self._lost_claims) and self.deferred.due
+        )
 
     async def _write_all(self) -> bool:
         """One round; False when the connection was lost (settlements, traces and figures are kept)."""
@@ -209,7 +211,7 @@ class Writer:
             settles = [self._settles.popleft() for _ in range(min(len(self._settles), GROUP_MAX))]
             if not await self._write_group(claims, settles):
                 return False
-        if self.side.due or self._flushes or self._closing:
+        if self.deferred.due or self._flushes or self._closing:
             return await self._write_side()
         return True
 
@@ -324,22 +326,22 @@ class Writer:
         self._flushes.clear()
 
     async def _write_side(self) -> bool:
-        self.side.due = False
+        self.deferred.due = False
         flushes, self._flushes = self._flushes, []
         try:
             connection = await self._connected()
             async with asyncio.timeout(WRITE_SECONDS):
                 await self._abandon(connection)
-                await self.side.write(connection)
+                await self.deferred.write(connection)
         except KNOWN as error:
             log.warning("store.side_failed", error=tell(error))
             self._drop_connection()
-            self.side.due = True
+            self.deferred.due = True
             self._flushes = flushes + self._flushes
             return False
         for future in flushes:
             _resolve(future, None)
-        if self.side.waiting or self._lost_claims:
+        if self.deferred.waiting or self._lost_claims:
             self._side_soon()
         return True
 

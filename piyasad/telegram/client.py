@@ -137,7 +137,7 @@ def _body(method: TelegramMethod[Any]) -> dict[str, Any]:
 
 
 class Clients:
-    """Every bot's door to the Bot API. `add` is cheap; `close` ends the shared session."""
+    """Every bot's way to the Bot API. `add` is cheap; `close` ends the shared session."""
 
     def __init__(self, api_base: str, pollers: int) -> None:
         server = PRODUCTION if api_base == PUBLIC_API else TelegramAPIServer.from_base(api_base)

@@ -71,8 +71,8 @@ async def test_bots_talk_answer_and_drain_and_the_ledger_agrees(sandbox: Sandbox
     assert len(answers) == 1
     assert not await rows(pg_dsn, "SELECT 1 FROM message WHERE state IN ('sending', 'uncertain')")
     await agrees(sandbox, pg_dsn)
-    assert sandbox.api.books.violations == []
-    assert sandbox.api.books.conflicts == 0
+    assert sandbox.api.tally.violations == []
+    assert sandbox.api.tally.conflicts == 0
     assert not any("7200000000:" in line for line in running.events())
 
 
@@ -150,7 +150,7 @@ async def test_after_a_kill_nothing_is_said_twice_and_the_talk_goes_on(sandbox: 
         assert await second.end() == 0
     texts = [(m["user"], m["text"]) for m in sandbox.messages() if m["bot"]]
     assert len(texts) == len(set(texts))
-    assert sandbox.api.books.violations == []
+    assert sandbox.api.tally.violations == []
 
 
 async def running_dsn_of(folder: Path) -> str:
@@ -226,8 +226,8 @@ async def test_four_shards_share_the_bots_and_a_killed_one_is_replaced(
     assert answers
     texts = [(m["user"], m["chat"], m["text"]) for m in sandbox.messages() if m["bot"]]
     assert len(texts) == len(set(texts))
-    assert sandbox.api.books.conflicts == 0
-    assert sandbox.api.books.violations == []
+    assert sandbox.api.tally.conflicts == 0
+    assert sandbox.api.tally.violations == []
 
 
 async def test_an_occupied_port_starts_nothing(sandbox: Sandbox, home: Path) -> None:

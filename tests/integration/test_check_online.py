@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from piyasad.commands.check.check import Finding, Level, check
 from piyasad.config import Settings
-from piyasad.doctor import Finding, Level, check
 from piyasad.sandbox.llm import Fault, Limits, LlmConfig, LlmKey, LlmServer
 from tests.llm import serving
 

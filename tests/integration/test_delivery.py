@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 
 from piyasad.clock import SystemClock
-from piyasad.delivery import Delivered, Delivery, Events
+from piyasad.delivery.delivery import Delivered, Delivery, Events
 from piyasad.metrics import Metrics
 from piyasad.model import DaemonRow, Draft, Kind
-from piyasad.shards import Leases
+from piyasad.sharding.leases import Leases
 from piyasad.store.postgres import PostgresStore
 from piyasad.telegram import errors
 from piyasad.telegram.limits import SendLimits

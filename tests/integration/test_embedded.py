@@ -23,9 +23,9 @@ import pytest
 from piyasad.clock import SystemClock
 from piyasad.model import DaemonRow, Received
 from piyasad.store import embedded
-from piyasad.store.cluster import Cluster, ClusterError, server_user
 from piyasad.store.embedded import DataDirError, Embedded, running_dsn, wheel_bin_dir
 from piyasad.store.postgres import PostgresStore
+from piyasad.store.server import ServerError, ServerProcess, server_user
 
 AS_ROOT = os.geteuid() == 0
 REPOSITORY = Path(embedded.__file__).parents[2]
@@ -56,8 +56,8 @@ def data_dir() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="piyasad-data-"))
     root.chmod(0o711)
     yield root / "data"
-    cluster = Cluster(wheel_bin_dir(), root / "data" / "postgres", root, None)
-    cluster.stop(5.0)
+    server = ServerProcess(wheel_bin_dir(), root / "data" / "postgres", root, None)
+    server.stop(5.0)
     shutil.rmtree(root)
 
 
@@ -291,7 +291,7 @@ async def test_a_server_that_cannot_start_says_what_postgresql_said(
 ) -> None:
     await (await Embedded.start(data_dir)).stop()
     monkeypatch.setattr(embedded, "SETTINGS", {"listen_addresses": "", "shared_buffers": "nonsense"})
-    with pytest.raises(ClusterError, match=r"PostgreSQL ended at its start.*shared_buffers"):
+    with pytest.raises(ServerError, match=r"PostgreSQL ended at its start.*shared_buffers"):
         await Embedded.start(data_dir)
     monkeypatch.undo()
     (data_dir / "postgres" / "server.log").write_bytes(b"x" * 2_000_000)

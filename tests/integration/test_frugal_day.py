@@ -14,14 +14,14 @@ from statistics import median
 
 import pytest
 
+from piyasad.bots.compose import SLIM_HISTORY
 from piyasad.clock import LoopClock, SystemClock
-from piyasad.compose import SLIM_HISTORY
 from piyasad.config.settings import Settings
-from piyasad.gateway import build
+from piyasad.gateway.gateway import build
+from piyasad.gateway.quota.quota import next_reset
 from piyasad.metrics import Metrics
 from piyasad.model import Class, Kind, Usage
-from piyasad.providers.base import Request
-from piyasad.providers.quota import next_reset
+from piyasad.providers.interface import Request
 from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
 from piyasad.sandbox.llm_text import count_tokens
 from tests.day import CLOSES, DAY, HOUR, Call, House, lines, shipped, visits
@@ -120,21 +120,21 @@ async def test_fifty_turns_of_a_persona_share_their_prefix_and_the_server_counts
     prompts = await asyncio.to_thread(fifty_turns)
     (system,) = {call.system for call in prompts}  # the same bytes
     hit = count_tokens(system) // 128 * 128
-    books: list[Usage] = []
+    accounting: list[Usage] = []
     server = LlmServer(LlmConfig(keys=(LlmKey("key-a"),), cache_minimum=128))
     async with serving(server) as url:
         row = {"kind": "openai", "base_url": url, "model": "gpt-4.1-mini", "api_key_env": "KEY_A"}
         settings = Settings.model_validate({"providers": {"a": row}, "gateway": {"route": ["a"]}})
-        gateway = build(settings, {"KEY_A": "key-a"}, SystemClock(), Metrics(), on_usage=books.append)
+        gateway = build(settings, {"KEY_A": "key-a"}, SystemClock(), Metrics(), on_usage=accounting.append)
         for call in prompts:
             request = Request(call.bot_id, call.klass, call.system, call.user, 100, 0.9, time.monotonic() + 20)
             await gateway.complete(request)
         await gateway.close()
         total = server.usage()["total"]
     assert total["answered"] == TURNS
-    assert total["cached_tokens"] == sum(row.cached for row in books) == (TURNS - 1) * hit
+    assert total["cached_tokens"] == sum(row.cached for row in accounting) == (TURNS - 1) * hit
     assert hit >= 384
-    assert sum(row.prompt for row in books) == total["prompt_tokens"] == sum(call.prompt for call in prompts)
+    assert sum(row.prompt for row in accounting) == total["prompt_tokens"] == sum(call.prompt for call in prompts)
 
 
 def fifty_turns() -> list[Call]:
@@ -146,7 +146,7 @@ def fifty_turns() -> list[Call]:
         return house
 
     house = run_virtual(run, MIDNIGHT + 5.0)
-    zeynep = house.stage.by_name["Zeynep Yeni"]
+    zeynep = house.state.by_name["Zeynep Yeni"]
     calls = [call for call in house.model.calls if call.bot_id == zeynep][:TURNS]
     assert len(calls) == TURNS
     return calls

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from piyasad.config import Settings
-from piyasad.configload import ConfigError
+from piyasad.config.load import ConfigError
 from piyasad.metrics import Metrics
 from piyasad.ops.http import HttpServer, Readiness
 

@@ -1,4 +1,4 @@
-"""Gemini's and Anthropic's own dialects against our server: texts, books, failures, waits."""
+"""Gemini's and Anthropic's own dialects against our server: texts, accounting, failures, waits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from piyasad.providers.anthropic import AnthropicProvider
-from piyasad.providers.base import (
+from piyasad.providers.gemini import GeminiProvider
+from piyasad.providers.http import HttpProvider, make_client
+from piyasad.providers.interface import (
     BadKey,
     BadModel,
     BadRequest,
@@ -19,8 +21,6 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
-from piyasad.providers.gemini import GeminiProvider
-from piyasad.providers.http import HttpProvider, make_client
 from piyasad.sandbox.llm import Fault, Limits, LlmConfig, LlmKey, LlmServer
 from tests.llm import ask, serving
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import pytest
 
 from piyasad.clock import SystemClock
-from piyasad.config.report import ConfigError
+from piyasad.config.problems import ConfigError
 from piyasad.model import Class, Usage
-from piyasad.providers.base import (
+from piyasad.providers.interface import (
     BadKey,
     BadModel,
     Completion,
@@ -321,7 +321,7 @@ async def test_a_reload_keeps_usage_and_a_bad_one_changes_nothing(bench: Bench) 
     gateway = bench.gateway({"rpm": 3}, pace_daily_quota=False)
     await gateway.complete(within(5))
     gateway.apply(bench.settings({"rpm": 2}))
-    assert gateway.doors.remaining() == {"a": {"rpm": 0.5}}
+    assert gateway.endpoints.remaining() == {"a": {"rpm": 0.5}}
     with pytest.raises(ConfigError):
         gateway.apply(bench.settings({"api_key_env": "NOT_SET"}, route=["a"]))
     await gateway.complete(within(5))
@@ -331,7 +331,7 @@ async def test_a_reload_keeps_usage_and_a_bad_one_changes_nothing(bench: Bench) 
 
 async def test_a_provider_without_a_key_leaves_the_route(bench: Bench) -> None:
     gateway = bench.gateway({"api_key_env": "NOT_SET"}, {})
-    assert [door.name for door in gateway.doors] == ["b"]
+    assert [endpoint.name for endpoint in gateway.endpoints] == ["b"]
     with pytest.raises(ConfigError, match="NOT_SET"):
         bench.gateway({"api_key_env": "NOT_SET"})
 
@@ -368,7 +368,7 @@ async def test_the_day_is_paced_by_what_was_wanted(bench: Bench) -> None:
 
 async def test_earlier_usage_counts_after_a_restart(bench: Bench) -> None:
     gateway = bench.gateway({"tpd": 1000, "rpd": 10})
-    label = gateway.doors[0].label
+    label = gateway.endpoints[0].label
     gateway.restore([Usage("a", label, MODEL, time.time() - 7200, 10, 100, 0, 10, 0.0)])
     with pytest.raises(Throttled):
         await gateway.complete(within(5))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from piyasad.providers.base import BadRequest, ProviderError, Throttled
+from piyasad.providers.interface import BadRequest, ProviderError, Throttled
 from piyasad.sandbox.llm_faults import Fault
 from piyasad.sandbox.llm_limits import Limits
 from tests.llm_bench import MODEL, Bench, a_bench, within
@@ -22,7 +22,7 @@ async def bench() -> AsyncIterator[Bench]:
 
 
 def limits_of(gateway: object) -> dict[str, tuple[int, str]]:
-    return {row["name"]: (row["limit"], row["source"]) for row in gateway.doors.report() if row["name"]}  # type: ignore[attr-defined]
+    return {row["name"]: (row["limit"], row["source"]) for row in gateway.endpoints.report() if row["name"]}  # type: ignore[attr-defined]
 
 
 async def test_a_preset_follows_the_headers_and_the_file_is_not_raised(bench: Bench) -> None:
@@ -128,7 +128,7 @@ async def test_a_day_s_money_is_paced_like_a_quota(bench: Bench) -> None:
         await gateway.complete(within(5))
     gateway.publish()
     assert gateway.stretch() > 1.0
-    assert gateway.doors.remaining()["a"]["usd_day"] < 1.0
+    assert gateway.endpoints.remaining()["a"]["usd_day"] < 1.0
 
 
 async def test_a_server_that_fails_teaches_nothing(bench: Bench) -> None:

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from piyasad.providers.base import (
+from piyasad.providers.http import Client, make_client, wait_of, window_of
+from piyasad.providers.interface import (
     BadKey,
     BadModel,
     BadRequest,
@@ -22,7 +23,6 @@ from piyasad.providers.base import (
     TimedOut,
     Transient,
 )
-from piyasad.providers.http import Client, make_client, wait_of, window_of
 from piyasad.providers.openai import OpenAIProvider
 from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
 from piyasad.sandbox.llm_faults import Fault

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from piyasad.providers.shared import Ask, Shape
 from piyasad.store import redis as store_redis
+from piyasad.store.buckets import Ask, Shape
 from piyasad.store.redis import RedisBuckets
 from tests.fixtures.redis import RedisServer
 from tests.integration.test_redis_buckets import used

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from piyasad.clock import SystemClock
-from piyasad.gateway import Gateway
-from piyasad.nerve import Nerve
-from piyasad.providers.base import ProviderError
+from piyasad.gateway.gateway import Gateway
+from piyasad.providers.interface import ProviderError
 from piyasad.sandbox.llm_limits import Limits
+from piyasad.sharding.redis import RedisSharing
 from piyasad.store.postgres import PostgresStore
 from tests.fixtures.redis import RedisServer
 from tests.llm_bench import Bench, a_bench, within
@@ -32,19 +32,19 @@ async def bench() -> AsyncIterator[Bench]:
 async def shards(
     bench: Bench, redis: RedisServer, store: PostgresStore, row: dict[str, Any]
 ) -> AsyncIterator[list[Gateway]]:
-    """As many gateways as shards, each with its nerve, all together before the first text."""
+    """As many gateways as shards, each with its sharing, all together before the first text."""
     settings = bench.settings(row, pace_daily_quota=False)
     settings = settings.model_copy(update={"store": settings.store.model_copy(update={"redis": redis.url})})
     made, nerves, tasks = [], [], []
     for number in range(1, SHARDS + 1):
         gateway = bench.gateway(row, share=1 / SHARDS, pace_daily_quota=False)
-        gateway._books._on_usage = lambda usage: store.writer.add([usage])
-        nerve = Nerve(settings, (number, SHARDS), store, gateway, SystemClock(), bench.metrics)
-        tasks.append(asyncio.create_task(nerve.run()))
+        gateway._accounting._on_usage = lambda usage: store.writer.add([usage])
+        sharing = RedisSharing(settings, (number, SHARDS), store, gateway, SystemClock(), bench.metrics)
+        tasks.append(asyncio.create_task(sharing.run()))
         made.append(gateway)
-        nerves.append(nerve)
+        nerves.append(sharing)
     async with asyncio.timeout(10):
-        while not all(nerve.together for nerve in nerves):
+        while not all(sharing.together for sharing in nerves):
             await asyncio.sleep(0.05)
     try:
         yield made
@@ -52,8 +52,8 @@ async def shards(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for nerve in nerves:
-            await nerve.close()
+        for sharing in nerves:
+            await sharing.close()
 
 
 async def ask_all(gateways: list[Gateway], each: int, seconds: float, **how: Any) -> int:

@@ -7,9 +7,9 @@ import functools
 import pytest
 
 from piyasad.clock import LoopClock
+from piyasad.gateway.quota.meter import RESERVE_ROLLING
+from piyasad.gateway.quota.quota import next_reset
 from piyasad.model import Class
-from piyasad.providers.meter import RESERVE_ROLLING
-from piyasad.providers.quota import next_reset
 from tests.day import CLOSES, DAY, HOUR, House, lines, shipped, visits
 from tests.virtual import NOON, run_virtual
 

@@ -106,7 +106,7 @@ async def test_of_two_polls_the_older_is_told_and_the_younger_goes_on(client: Cl
     await client.waiting()
     client.says("Merhaba")
     assert await soon(younger) == ["Merhaba"]
-    assert (client.box.api.books.conflicts, client.box.api.books.conflicts_of[ALI]) == (1, 1)
+    assert (client.box.api.tally.conflicts, client.box.api.tally.conflicts_of[ALI]) == (1, 1)
 
 
 async def test_a_poll_that_need_not_wait_ends_no_other(client: Client) -> None:
@@ -115,7 +115,7 @@ async def test_a_poll_that_need_not_wait_ends_no_other(client: Client) -> None:
     assert await client.texts(timeout=0) == []
     client.says("Merhaba")
     assert await soon(older) == ["Merhaba"]
-    assert client.box.api.books.conflicts == 0
+    assert client.box.api.tally.conflicts == 0
 
 
 async def test_a_second_conflict_within_three_seconds_is_told_three_seconds_later(
@@ -141,7 +141,7 @@ async def test_a_client_that_is_gone_makes_no_conflict(client: Client) -> None:
         await asyncio.wait([gone])
     await asyncio.sleep(0.05)
     assert await client.texts(timeout=1) == []
-    assert client.box.api.books.conflicts == 0
+    assert client.box.api.tally.conflicts == 0
 
 
 async def test_hasty_polls_are_slowed_down_as_by_the_real_server(client: Client, monkeypatch: Any) -> None:

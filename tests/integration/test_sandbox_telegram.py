@@ -376,7 +376,7 @@ async def test_a_message_too_many_is_refused_with_the_wait_and_written_down(town
     assert [(each["bot"], each["chat"], each["limit"]) for each in town.box.violations] == [
         (ALI, CHAT, "chat_per_second")
     ]
-    assert town.box.api.books.throttled == 1
+    assert town.box.api.tally.throttled == 1
 
 
 async def test_a_429_says_the_wait_in_its_header_too(town: Town) -> None:
@@ -394,7 +394,7 @@ async def test_opened_limits_let_everything_through(town: Town) -> None:
     await asyncio.gather(*(town.ali.send_message(CHAT, f"{number}") for number in range(60)))
     assert sorted(int(row["text"]) for row in town.box.messages()) == list(range(60))
     assert town.box.violations == []
-    assert town.box.api.books.requests["sendmessage"] == 60
+    assert town.box.api.tally.requests["sendmessage"] == 60
 
 
 async def test_new_tokens_are_limited_when_told_to(town: Town) -> None:

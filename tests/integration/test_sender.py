@@ -370,5 +370,5 @@ async def test_the_sandbox_s_cuts_are_uncertain_and_sent_once_at_most(
     async with sender_to(sandbox.telegram_url, bot) as (sender, _):
         result = await sender.send(BOT, CHAT, "Bir kere", reply_to=None, thread_id=None, timeout=TIMEOUT)
         assert isinstance(result, Uncertain)
-        assert sandbox.api.books.requests["sendmessage"] == 1
+        assert sandbox.api.tally.requests["sendmessage"] == 1
         assert len(sandbox.messages(CHAT)) == delivered

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from piyasad.clock import SystemClock
+from piyasad.commands.status import NoDaemon, bots_of, chats_of, state_of
 from piyasad.model import DaemonRow, Received
-from piyasad.status import NoDaemon, bots_of, chats_of, state_of
 from piyasad.store.embedded import Embedded
 from piyasad.store.postgres import PostgresStore
 

@@ -9,19 +9,7 @@ import asyncpg
 import pytest
 
 from piyasad.clock import SystemClock
-from piyasad.model import (
-    BotRow,
-    ChatRow,
-    Claim,
-    DaemonRow,
-    Draft,
-    Kind,
-    Lease,
-    Received,
-    State,
-    TurnTrace,
-    Usage,
-)
+from piyasad.model import BotRow, ChatRow, Claim, DaemonRow, Draft, Kind, Lease, Received, State, TurnTrace, Usage
 from piyasad.store.postgres import PostgresStore
 
 CHAT = -1001
@@ -360,4 +348,4 @@ async def test_traces_and_usage_are_written_in_the_background(any_store: Postgre
     await connection.close()
     assert [(row["id"], row["d"]) for row in rows] == [("t1", "ş"), ("t2", None)]
     assert tokens == 112
-    assert any_store.writer.side.dropped == 1
+    assert any_store.writer.deferred.dropped == 1

@@ -10,7 +10,7 @@ import pytest
 from piyasad.clock import SystemClock
 from piyasad.model import DaemonRow, Draft, Kind, Received, State, TurnTrace
 from piyasad.store import partitions
-from piyasad.store.base import StoreError
+from piyasad.store.interface import StoreError
 from piyasad.store.migrate import Migration, SchemaError, load, migrate
 from piyasad.store.postgres import PostgresStore
 

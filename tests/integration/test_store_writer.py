@@ -15,11 +15,11 @@ import pytest
 
 from piyasad.clock import SystemClock
 from piyasad.model import Claim, DaemonRow, Draft, Kind, Lease, State, TurnTrace, Usage
-from piyasad.store.base import StoreError
-from piyasad.store.cluster import Cluster
+from piyasad.store.deferred import TRACES_MAX, Deferred
 from piyasad.store.embedded import wheel_bin_dir
+from piyasad.store.interface import StoreError
 from piyasad.store.postgres import PostgresStore
-from piyasad.store.side import TRACES_MAX, Side
+from piyasad.store.server import ServerProcess
 from piyasad.store.writer import Writer
 from tests.fixtures.postgres import PostgresServer, slow_inserts
 
@@ -155,7 +155,7 @@ async def test_a_full_queue_refuses_claims_at_once(pg_dsn: str) -> None:
 
 
 def test_traces_are_bounded_and_the_oldest_go_first() -> None:
-    side = Side()
+    side = Deferred()
     side.record([TurnTrace(str(number), 1, CHAT, 0.0, "", "", {}) for number in range(TRACES_MAX + 5)])
     assert side.dropped == 5
     assert side._traces[0].id == "5"
@@ -174,13 +174,13 @@ def own_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 async def own_store(own_server: PostgresServer) -> AsyncIterator[PostgresStore]:
-    store = await PostgresStore.connect(own_server.cluster.dsn("template_piyasad"), SystemClock())
+    store = await PostgresStore.connect(own_server.server.dsn("template_piyasad"), SystemClock())
     yield store
     await store.close()
 
 
-def restart(cluster: Cluster) -> None:
-    cluster.start({"listen_addresses": "", "fsync": "off"}, 30.0)
+def restart(server: ServerProcess) -> None:
+    server.start({"listen_addresses": "", "fsync": "off"}, 30.0)
 
 
 async def test_a_restart_in_mid_run_loses_nothing(own_server: PostgresServer, own_store: PostgresStore) -> None:
@@ -202,12 +202,12 @@ async def test_a_restart_in_mid_run_loses_nothing(own_server: PostgresServer, ow
     talkers = [asyncio.create_task(talk(lease)) for lease in leases]
     await asyncio.sleep(0.2)
     for number in (signal.SIGINT, signal.SIGQUIT):  # a fast shutdown, then a crash
-        master = own_server.cluster.postmaster()
+        master = own_server.server.postmaster()
         assert master is not None
         os.kill(master.pid, number)
-        await asyncio.to_thread(own_server.cluster.stop, 5.0)
+        await asyncio.to_thread(own_server.server.stop, 5.0)
         await asyncio.sleep(0.1)
-        await asyncio.to_thread(restart, own_server.cluster)
+        await asyncio.to_thread(restart, own_server.server)
         assert await own_store.now() > 0
         before = len(sent)
         async with asyncio.timeout(20):
@@ -217,7 +217,7 @@ async def test_a_restart_in_mid_run_loses_nothing(own_server: PostgresServer, ow
     await asyncio.gather(*talkers)
     await own_store.record_turns([])
     await own_store.usage(0)  # flushes, and looks once more for claims of unknown fate
-    connection = await asyncpg.connect(own_server.cluster.dsn("template_piyasad"))
+    connection = await asyncpg.connect(own_server.server.dsn("template_piyasad"))
     rows = await connection.fetch("SELECT id, state, reason FROM message")
     await connection.close()
     assert {row["id"] for row in rows if row["state"] == "sent"} == sent
@@ -246,25 +246,25 @@ async def test_a_claim_whose_commit_was_never_heard_of_fails_and_no_other(store:
 
 async def test_figures_survive_an_outage(own_server: PostgresServer, own_store: PostgresStore) -> None:
     await own_store.now()
-    await asyncio.to_thread(own_server.cluster.stop, 5.0)
+    await asyncio.to_thread(own_server.server.stop, 5.0)
     await own_store.add_usage([Usage("groq", "k", "m", 7200.0, 1, 2, 3, 4, 0.0)])
     flushing = asyncio.create_task(own_store.usage(0))
     with pytest.raises(StoreError, match="no connection to the database"):
         await own_store.now()
     await asyncio.sleep(0.2)
-    await asyncio.to_thread(restart, own_server.cluster)
+    await asyncio.to_thread(restart, own_server.server)
     assert [usage.requests for usage in await flushing] == [1]
 
 
 async def test_a_database_that_is_not_up_yet_is_waited_for(
     own_server: PostgresServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await asyncio.to_thread(own_server.cluster.stop, 5.0)
-    dsn = own_server.cluster.dsn("template_piyasad")
+    await asyncio.to_thread(own_server.server.stop, 5.0)
+    dsn = own_server.server.dsn("template_piyasad")
     connecting = asyncio.create_task(PostgresStore.connect(dsn, SystemClock(), start_timeout=30))
     await asyncio.sleep(0.2)
     assert not connecting.done()
-    await asyncio.to_thread(restart, own_server.cluster)
+    await asyncio.to_thread(restart, own_server.server)
     store = await connecting
     await store.close()
     assert "store.waiting" in capsys.readouterr().out
@@ -289,7 +289,7 @@ def test_fixture_files_are_gone_with_their_server() -> None:
     root = Path(tempfile.mkdtemp(prefix="piyasad-pg-"))
     server = PostgresServer(wheel_bin_dir(), root)
     server.start()
-    master = server.cluster.postmaster()
+    master = server.server.postmaster()
     assert master is not None
     server.stop()
     assert not root.exists()

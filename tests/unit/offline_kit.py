@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from piyasad.config import BotSettings
-from piyasad.configload import default_config, load
+from piyasad.config.load import default_config, load
 from piyasad.model import IntentKind, Length
-from piyasad.providers.base import Brief
-from piyasad.providers.grammar import Grammar
+from piyasad.providers.interface import Brief
+from piyasad.providers.offline.grammar import Grammar
 
 TOPICS = ("BIST", "FX", "Kripto", "Makro")
 HISTORY = 20

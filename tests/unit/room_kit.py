@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from piyasad.chat.window import Line, Room
 from piyasad.config import BotSettings
 from piyasad.model import Kind, Message
 from piyasad.personas.profile import Persona
-from piyasad.room import Line, Room
 
 CHAT = -1001
 NOW = 1_700_000_000.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from piyasad.behaviour import address
-from piyasad.room import Line
+from piyasad.chat.window import Line
 from tests.unit.room_kit import NOW, Talk, persona, roster
 
 FOUR = roster()

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from piyasad.gateway.quota.budget import MICROS, Budget, next_midnight, next_month
+from piyasad.gateway.quota.quota import Limits, Quota
 from piyasad.model import Usage
-from piyasad.providers.budget import MICROS, Budget, next_midnight, next_month
-from piyasad.providers.quota import Limits, Quota
 from tests.virtual import HandClock
 
 ISTANBUL = ZoneInfo("Europe/Istanbul")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piyasad.behaviour.chatpace import ChatPace, Reservation, share
+from piyasad.chat.pace import ChatPace, Reservation, share
 
 WINDOW = 60.05
 

@@ -15,13 +15,13 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from piyasad.bots.forecast import forecast_words
 from piyasad.clock import LoopClock
+from piyasad.commands.check.check import NOT_YET, Finding, Level, check
+from piyasad.commands.check.models import is_listed, nearest
+from piyasad.commands.check.online import NEW_TOKENS_PER_MINUTE, most_a_minute, paced, until_next
 from piyasad.config import ProviderSettings, Settings
-from piyasad.configload import ConfigError, Problem, default_config, load
-from piyasad.doctor import NOT_YET, Finding, Level, check
-from piyasad.doctormodels import is_listed, nearest
-from piyasad.doctoronline import NEW_TOKENS_PER_MINUTE, most_a_minute, paced, until_next
-from piyasad.forecast import forecast_words
+from piyasad.config.load import ConfigError, Problem, default_config, load
 from tests.virtual import run_virtual
 
 ENV = {"T": "123456:abc", "GROQ_API_KEY": "k", "OPENAI_API_KEY": "k", "GEMINI_API_KEY": "k"}

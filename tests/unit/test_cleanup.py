@@ -15,19 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piyasad import guards
+from piyasad.bots.pool import guards_of
+from piyasad.chat.window import Line, Room
 from piyasad.config import Settings
-from piyasad.configload import default_config, load
-from piyasad.crew import guards_of
+from piyasad.config.load import default_config, load
 from piyasad.guards.case import Case, Verdict
 from piyasad.guards.cleanup import clean
 from piyasad.guards.language import LanguageGuard
+from piyasad.language.text import fold
 from piyasad.model import Intent, IntentKind, Message
 from piyasad.personas.profile import Persona
 from piyasad.personas.prompt import Prompt
-from piyasad.room import Line, Room
 from piyasad.sandbox.llm_flaws import Scene, flaw
 from piyasad.sandbox.llm_text import write
-from piyasad.text import fold
 from tests.cases import CHAT, case, line
 from tests.unit.offline_kit import bots
 from tests.unit.test_prompt import prompt

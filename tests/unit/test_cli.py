@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 
 import piyasad
 from piyasad import cli
-from piyasad.configload import default_config
+from piyasad.config.load import default_config
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -76,7 +77,8 @@ def record(
     module = ModuleType(f"piyasad.{name}")
     module.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, f"piyasad.{name}", module)
-    monkeypatch.setattr(piyasad, name, module, raising=False)
+    parent, _, leaf = module.__name__.rpartition(".")
+    monkeypatch.setattr(importlib.import_module(parent), leaf, module, raising=False)
     return calls
 
 
@@ -138,7 +140,7 @@ def test_a_file_that_is_not_there_is_one_message(piyasad_command: Cli, tmp_path:
 
 
 def test_demo_passes_on_what_it_was_told(piyasad_command: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = record(monkeypatch, "demo")
+    calls = record(monkeypatch, "commands.demo")
     assert piyasad_command("demo", "--port", "8080")[0] == 0
     ((), told) = calls[0]
     assert (told["port"], told["data_dir"], told["open_browser"]) == (8080, None, False)

@@ -14,7 +14,7 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from piyasad.config import Settings
-from piyasad.configload import ConfigError, default_config, default_data_dir, load
+from piyasad.config.load import ConfigError, default_config, default_data_dir, load
 from piyasad.model import TimeRange
 
 Write = Callable[..., Path]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from piyasad.config import BotSettings, ChatSettings, Settings
-from piyasad.config.base import format_range, parse_range, split_address
+from piyasad.config.section import format_range, parse_range, split_address
 from piyasad.model import TimeRange
 
 BOT = {"name": "Ali", "username": "ali_bot"}
@@ -214,7 +214,7 @@ def test_copies_are_equal() -> None:
 @pytest.mark.parametrize(
     ("address", "word"),
     [
-        ("redis+cluster://a:1", "single server"),
+        ("redis+server://a:1", "single server"),
         ("http://a:1", "redis://"),
         ("redis://:ge#heim@a:1", "%23"),
         ("redis://a:99999/0", "65535"),

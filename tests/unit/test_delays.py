@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piyasad.behaviour import pace
+from piyasad.behaviour import delays
 from piyasad.config import BotPace, HourlyLimit, PaceSettings
-from piyasad.config.base import parse_range
+from piyasad.config.section import parse_range
 from piyasad.model import TimeRange
 
 ISTANBUL = ZoneInfo("Europe/Istanbul")
@@ -50,7 +50,7 @@ def _at(zone: ZoneInfo, *parts: int) -> float:
 )
 def test_the_drawn_mean_is_the_wanted_mean_wherever_it_lies(low: float, high: float, mean: float) -> None:
     rng = random.Random(7)
-    drawn = [pace.truncated_exponential(rng, low, high, mean) for _ in range(40_000)]
+    drawn = [delays.truncated_exponential(rng, low, high, mean) for _ in range(40_000)]
     assert min(drawn) >= low
     assert max(drawn) <= high
     assert fsum(drawn) / len(drawn) == pytest.approx(mean, rel=0.02)
@@ -64,34 +64,34 @@ def test_the_drawn_mean_is_the_wanted_mean_wherever_it_lies(low: float, high: fl
 )
 def test_no_draw_leaves_the_bounds(low: float, span: float, share: float, seed: int) -> None:
     high = low + span
-    drawn = pace.truncated_exponential(random.Random(seed), low, high, low + share * span)
+    drawn = delays.truncated_exponential(random.Random(seed), low, high, low + share * span)
     assert low * (1 - 1e-9) <= drawn <= high * (1 + 1e-9)
 
 
 def test_a_mean_on_a_bound_is_that_bound() -> None:
     rng = random.Random(1)
-    assert pace.truncated_exponential(rng, 5, 5, 5) == 5
-    assert pace.truncated_exponential(rng, 5, 9, 5) == 5
-    assert pace.truncated_exponential(rng, 5, 9, 9) == 9
+    assert delays.truncated_exponential(rng, 5, 5, 5) == 5
+    assert delays.truncated_exponential(rng, 5, 9, 5) == 5
+    assert delays.truncated_exponential(rng, 5, 9, 9) == 9
 
 
 def test_the_shape_is_exponential_not_just_its_mean() -> None:
     rng = random.Random(3)
-    drawn = [pace.truncated_exponential(rng, 2, 180, 30) for _ in range(40_000)]
+    drawn = [delays.truncated_exponential(rng, 2, 180, 30) for _ in range(40_000)]
     for beyond in (10.0, 30.0, 90.0, 150.0):
         share = sum(1 for each in drawn if each > beyond) / len(drawn)
-        assert share == pytest.approx(pace.survival(2, 180, 30, beyond), abs=0.01)
+        assert share == pytest.approx(delays.survival(2, 180, 30, beyond), abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("mean", "beyond", "share"), [(91, 91, 0.5), (2, 50, 0.0), (180, 50, 1.0), (30, 1, 1.0), (30, 180, 0.0)]
 )
 def test_the_share_of_long_delays_at_the_edges(mean: float, beyond: float, share: float) -> None:
-    assert pace.survival(2, 180, mean, beyond) == pytest.approx(share)
+    assert delays.survival(2, 180, mean, beyond) == pytest.approx(share)
 
 
 def test_a_steep_law_rises_towards_its_upper_bound() -> None:
-    assert 0.5 < pace.survival(0, 1, 0.8, 0.8) < 0.7
+    assert 0.5 < delays.survival(0, 1, 0.8, 0.8) < 0.7
 
 
 def test_every_factor_of_the_law_multiplies_and_nothing_is_clamped() -> None:
@@ -99,7 +99,7 @@ def test_every_factor_of_the_law_multiplies_and_nothing_is_clamped() -> None:
     bot = BotPace(mean_delay_seconds=60, multiplier=3)
 
     def draw(bot_pace: BotPace, **keys: Any) -> float:
-        return pace.draw_delay(random.Random(5), settings_, bot_pace, **keys)
+        return delays.draw_delay(random.Random(5), settings_, bot_pace, **keys)
 
     base = draw(PLAIN, prime=False)
     assert draw(bot, prime=False) == pytest.approx(base * 2 * 3)
@@ -112,9 +112,9 @@ def test_every_factor_of_the_law_multiplies_and_nothing_is_clamped() -> None:
 
 def test_a_bots_own_mean_does_not_cancel_prime_hours_and_scale() -> None:
     bot = BotPace(mean_delay_seconds=20)
-    usual = pace.expected_delay(_pace(), bot, prime=False)
-    assert pace.expected_delay(_pace(), bot, prime=True) == pytest.approx(usual * 18 / 30)
-    assert pace.expected_delay(_pace(), bot, prime=False, scale=2) == pytest.approx(usual / 2)
+    usual = delays.expected_delay(_pace(), bot, prime=False)
+    assert delays.expected_delay(_pace(), bot, prime=True) == pytest.approx(usual * 18 / 30)
+    assert delays.expected_delay(_pace(), bot, prime=False, scale=2) == pytest.approx(usual / 2)
 
 
 def test_the_mean_over_a_day_of_open_hours_keeps_the_law() -> None:
@@ -126,8 +126,8 @@ def test_the_mean_over_a_day_of_open_hours_keeps_the_law() -> None:
         start = _at(ISTANBUL, 2026, 11, 2 + day, 9)
         now = start
         while now < start + 9 * 3600:
-            prime = pace.is_prime(now, settings_, ISTANBUL)
-            delay = pace.draw_delay(rng, settings_, PLAIN, prime=prime)
+            prime = delays.is_prime(now, settings_, ISTANBUL)
+            delay = delays.draw_delay(rng, settings_, PLAIN, prime=prime)
             counted += delay
             wanted += 18 if prime else 30
             now += delay
@@ -137,46 +137,46 @@ def test_the_mean_over_a_day_of_open_hours_keeps_the_law() -> None:
 def test_the_expectation_is_the_mean_of_the_draws() -> None:
     settings_ = _pace(jitter=(0.5, 1.1))
     rng = random.Random(2)
-    drawn = [pace.draw_delay(rng, settings_, PLAIN, prime=True, heat=1.5) for _ in range(30_000)]
-    expected = pace.expected_delay(settings_, PLAIN, prime=True, heat=1.5)
+    drawn = [delays.draw_delay(rng, settings_, PLAIN, prime=True, heat=1.5) for _ in range(30_000)]
+    expected = delays.expected_delay(settings_, PLAIN, prime=True, heat=1.5)
     assert fsum(drawn) / len(drawn) == pytest.approx(expected, rel=0.02)
 
 
 def test_first_turns_are_spread_over_one_delay() -> None:
     rng = random.Random(4)
-    drawn = [pace.first_delay(rng, 30) for _ in range(2000)]
+    drawn = [delays.first_delay(rng, 30) for _ in range(2000)]
     assert 0 <= min(drawn) < 1
     assert 29 < max(drawn) <= 30
 
 
 def test_prime_hours_are_local_hours() -> None:
     settings_ = _pace()
-    assert pace.is_prime(_at(ISTANBUL, 2026, 11, 23, 9, 30), settings_, ISTANBUL)
-    assert not pace.is_prime(_at(ISTANBUL, 2026, 11, 23, 12, 0), settings_, ISTANBUL)
-    assert not pace.is_prime(_at(ISTANBUL, 2026, 11, 23, 9, 30), settings_, ZoneInfo("UTC"))
-    assert pace.is_prime(_at(ISTANBUL, 2026, 11, 23, 3), _pace(prime_hours=()), ISTANBUL)
+    assert delays.is_prime(_at(ISTANBUL, 2026, 11, 23, 9, 30), settings_, ISTANBUL)
+    assert not delays.is_prime(_at(ISTANBUL, 2026, 11, 23, 12, 0), settings_, ISTANBUL)
+    assert not delays.is_prime(_at(ISTANBUL, 2026, 11, 23, 9, 30), settings_, ZoneInfo("UTC"))
+    assert delays.is_prime(_at(ISTANBUL, 2026, 11, 23, 3), _pace(prime_hours=()), ISTANBUL)
 
 
 def test_no_quiet_hours_mean_never_quiet() -> None:
-    assert not pace.is_quiet(0.0, (), ISTANBUL)
-    assert pace.is_quiet(_at(ISTANBUL, 2026, 1, 1, 23), _ranges("22:00-07:00"), ISTANBUL)
+    assert not delays.is_quiet(0.0, (), ISTANBUL)
+    assert delays.is_quiet(_at(ISTANBUL, 2026, 1, 1, 23), _ranges("22:00-07:00"), ISTANBUL)
 
 
 def test_a_bot_without_hours_is_always_active() -> None:
-    assert pace.until_active(1e9, (), ISTANBUL) == 0
+    assert delays.until_active(1e9, (), ISTANBUL) == 0
 
 
 def test_the_next_open_minute_is_found_over_midnight_and_quiet_hours() -> None:
     hours = _ranges("22:00-02:00", "09:00-12:00")
-    assert pace.until_active(_at(ISTANBUL, 2026, 5, 4, 1, 59), hours, ISTANBUL) == 0
-    assert pace.until_active(_at(ISTANBUL, 2026, 5, 4, 2, 0), hours, ISTANBUL) == 7 * 3600
-    assert pace.until_active(_at(ISTANBUL, 2026, 5, 4, 21, 0), hours, ISTANBUL) == 3600
+    assert delays.until_active(_at(ISTANBUL, 2026, 5, 4, 1, 59), hours, ISTANBUL) == 0
+    assert delays.until_active(_at(ISTANBUL, 2026, 5, 4, 2, 0), hours, ISTANBUL) == 7 * 3600
+    assert delays.until_active(_at(ISTANBUL, 2026, 5, 4, 21, 0), hours, ISTANBUL) == 3600
     quiet = _ranges("23:00-09:30")
-    assert pace.until_active(_at(ISTANBUL, 2026, 5, 4, 23, 30), hours, ISTANBUL, quiet) == 10 * 3600
+    assert delays.until_active(_at(ISTANBUL, 2026, 5, 4, 23, 30), hours, ISTANBUL, quiet) == 10 * 3600
 
 
 def test_where_nothing_opens_the_bot_looks_again_in_a_day() -> None:
-    assert pace.until_active(0.0, (), ISTANBUL, _ranges("00:00-24:00")) == 86400
+    assert delays.until_active(0.0, (), ISTANBUL, _ranges("00:00-24:00")) == 86400
 
 
 MINUTES = st.integers(0, 1439)
@@ -197,9 +197,9 @@ def test_until_active_is_the_first_open_moment_also_when_clocks_change(
     now: int, hours: tuple[TimeRange, ...], quiet: tuple[TimeRange, ...]
 ) -> None:
     def is_open(at: float) -> bool:
-        return pace.in_ranges(at, hours, BERLIN) and not pace.is_quiet(at, quiet, BERLIN)
+        return delays.in_ranges(at, hours, BERLIN) and not delays.is_quiet(at, quiet, BERLIN)
 
-    wait = pace.until_active(now, hours, BERLIN, quiet)
+    wait = delays.until_active(now, hours, BERLIN, quiet)
     assert 0 <= wait <= 86400
     if wait < 86400:
         assert is_open(now + wait)
@@ -214,8 +214,8 @@ def test_until_active_is_the_first_open_moment_also_when_clocks_change(
 # --- the hourly limit
 
 
-def _limit(low: int = 6, high: int = 12, seed: int = 1) -> pace.HourlyLimit:
-    return pace.HourlyLimit(HourlyLimit(min=low, max=high), random.Random(seed))
+def _limit(low: int = 6, high: int = 12, seed: int = 1) -> delays.HourlyLimit:
+    return delays.HourlyLimit(HourlyLimit(min=low, max=high), random.Random(seed))
 
 
 def test_each_hour_draws_its_cap_evenly_between_min_and_max() -> None:
@@ -293,8 +293,8 @@ def test_the_hours_messages_are_spread_and_used(cap: int) -> None:
     gaps: list[float] = []
     now, last, days = 0.0, 0.0, 10
     while now < days * 86400:
-        interval = pace.expected_delay(settings_, PLAIN, prime=False) / 0.85
-        now += pace.draw_delay(rng, settings_, PLAIN, prime=False, stretch=limit.stretch(now, interval))
+        interval = delays.expected_delay(settings_, PLAIN, prime=False) / 0.85
+        now += delays.draw_delay(rng, settings_, PLAIN, prime=False, stretch=limit.stretch(now, interval))
         if rng.random() < 0.85 and limit.allows(now):
             limit.record(now)
             gaps.append(now - last)
@@ -314,12 +314,12 @@ def test_a_burst_is_slowed_before_it_has_eaten_the_hour() -> None:
 
 
 def test_the_chats_pace_is_shared_by_its_bots() -> None:
-    assert pace.chat_stretch(6, 3, 60) == 1
-    assert pace.chat_stretch(6, 20, 50) == pytest.approx(4)
-    assert pace.chat_stretch(0.5, 1, 60) == pytest.approx(2)
-    assert pace.chat_stretch(6, 5, 0) == 1
+    assert delays.chat_stretch(6, 3, 60) == 1
+    assert delays.chat_stretch(6, 20, 50) == pytest.approx(4)
+    assert delays.chat_stretch(0.5, 1, 60) == pytest.approx(2)
+    assert delays.chat_stretch(6, 5, 0) == 1
 
 
 def test_the_tightest_limit_decides_alone() -> None:
-    assert pace.largest(1.5, 4.0, 2.0) == 4
-    assert pace.largest(0.2) == 1
+    assert delays.largest(1.5, 4.0, 2.0) == 4
+    assert delays.largest(0.2) == 1

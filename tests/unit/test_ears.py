@@ -91,9 +91,9 @@ def test_over_all_shards_a_chat_is_heard_by_one_ear_or_by_every_bot(
     for shard in [*order, *(list(range(3)) * 3)]:
         look(shard)
     polling = sorted(number for of in polls for number in polls[of])
-    hearing = [number for number, (_, ready, hears) in enumerate(chat) if ready and hears]
-    if hearing:
-        assert ear in hearing
+    inbound = [number for number, (_, ready, hears) in enumerate(chat) if ready and hears]
+    if inbound:
+        assert ear in inbound
         assert polling == [ear]
     else:
         assert polling == [number for number, (_, ready, _) in enumerate(chat) if ready]

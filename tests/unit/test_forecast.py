@@ -8,26 +8,26 @@ from typing import Any
 
 import pytest
 
-from piyasad.clock import LoopClock
-from piyasad.config import ProviderSettings, Settings
-from piyasad.config.room import ConversationSettings
-from piyasad.configload import default_config, load
-from piyasad.forecast import (
+from piyasad.bots.forecast import (
     Allowance,
     Forecast,
     allowance,
     forecast,
     forecast_words,
     in_turn,
+    progress,
     prompt_tokens,
     spoken_share,
     tokens_a_line,
-    walk,
     wanted_lines,
 )
+from piyasad.clock import LoopClock
+from piyasad.config import ProviderSettings, Settings
+from piyasad.config.load import default_config, load
+from piyasad.config.talk import ConversationSettings
+from piyasad.gateway.quota.quota import next_reset
 from piyasad.model import Kind
 from piyasad.personas.prompt import LEAST_LINES
-from piyasad.providers.quota import next_reset
 from tests.day import DAY, House, shipped
 from tests.virtual import NOON, run_virtual
 
@@ -154,11 +154,11 @@ def test_what_a_provider_allows() -> None:
 
 def test_providers_write_in_their_order_within_limits_and_budget() -> None:
     first, second = Allowance("a", (), 100, 0.01), Allowance("b", (), 50, 0.0)
-    assert walk(80, (first, second), math.inf) == pytest.approx((80, 0.8))
-    assert walk(120, (first, second), math.inf) == pytest.approx((120, 1.0))
-    assert walk(900, (first, second), math.inf) == pytest.approx((150, 1.0))
-    assert walk(900, (first, second), 0.5) == pytest.approx((100, 0.5))
-    assert walk(900, (), math.inf) == (0, 0)
+    assert progress(80, (first, second), math.inf) == pytest.approx((80, 0.8))
+    assert progress(120, (first, second), math.inf) == pytest.approx((120, 1.0))
+    assert progress(900, (first, second), math.inf) == pytest.approx((150, 1.0))
+    assert progress(900, (first, second), 0.5) == pytest.approx((100, 0.5))
+    assert progress(900, (), math.inf) == (0, 0)
 
 
 # --- The whole

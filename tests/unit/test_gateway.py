@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
-from piyasad.gateway import Gateway
+from piyasad.gateway.breaker import MOST_SECONDS, Breaker
+from piyasad.gateway.endpoint import Endpoint
+from piyasad.gateway.estimate import Estimator
+from piyasad.gateway.gateway import Gateway
+from piyasad.gateway.quota.quota import Limits, Quota, next_reset
 from piyasad.metrics import Metrics
 from piyasad.model import Class, Usage
-from piyasad.providers.base import Completion, Expired, ProviderError, Request, Throttled, Transient
-from piyasad.providers.breaker import MOST_SECONDS, Breaker
-from piyasad.providers.door import Door
-from piyasad.providers.estimate import Estimator
-from piyasad.providers.quota import Limits, Quota, next_reset
+from piyasad.providers.interface import Completion, Expired, ProviderError, Request, Throttled, Transient
 from tests.llm import ask
 from tests.virtual import NOON, run_virtual
 
@@ -52,15 +52,15 @@ class Stub:
         return None
 
 
-def door(stub: Stub, clock: LoopClock, limits: Limits | None = None, *, paced: bool = False) -> Door:
+def endpoint(stub: Stub, clock: LoopClock, limits: Limits | None = None, *, paced: bool = False) -> Endpoint:
     quota = None if limits is None else Quota(limits, clock, paced=paced)
-    return Door(stub.name, stub.name, "$KEY", stub, quota, Breaker(), Estimator())
+    return Endpoint(stub.name, stub.name, "$KEY", stub, quota, Breaker(), Estimator())
 
 
 def gateway(
-    clock: LoopClock, *doors: Door, paced: bool = False, on_usage: Callable[[Usage], None] | None = None
+    clock: LoopClock, *endpoints: Endpoint, paced: bool = False, on_usage: Callable[[Usage], None] | None = None
 ) -> Gateway:
-    return Gateway(doors, clock, Metrics(), paced=paced, on_usage=on_usage)
+    return Gateway(endpoints, clock, Metrics(), paced=paced, on_usage=on_usage)
 
 
 def line(clock: LoopClock, seconds: float = 60.0, **kwargs: object) -> Request:
@@ -70,7 +70,7 @@ def line(clock: LoopClock, seconds: float = 60.0, **kwargs: object) -> Request:
 def test_classes_go_in_order_and_bots_in_rounds() -> None:
     async def run(clock: LoopClock) -> list[tuple[int, int]]:
         stub = Stub("a")
-        made = gateway(clock, door(stub, clock, Limits(concurrency=1)))
+        made = gateway(clock, endpoint(stub, clock, Limits(concurrency=1)))
         wishes = [(Class.TOPIC, bot) for bot in (1, 1, 1, 1, 2, 3)] + [(Class.REPLY, 4), (Class.ANSWER, 5)]
         async with asyncio.TaskGroup() as group:
             for klass, bot in wishes:
@@ -83,7 +83,9 @@ def test_classes_go_in_order_and_bots_in_rounds() -> None:
 
 def test_a_throttled_first_is_passed_over_and_taken_back_as_soon_as_it_recovers() -> None:
     async def run(clock: LoopClock) -> list[str]:
-        made = gateway(clock, door(Stub("a", 0.0), clock, Limits(rpm=2)), door(Stub("b", 0.0), clock, Limits(rpm=100)))
+        made = gateway(
+            clock, endpoint(Stub("a", 0.0), clock, Limits(rpm=2)), endpoint(Stub("b", 0.0), clock, Limits(rpm=100))
+        )
         names = [(await made.complete(line(clock))).provider for _ in range(4)]
         await asyncio.sleep(61)
         return [*names, (await made.complete(line(clock))).provider]
@@ -94,7 +96,7 @@ def test_a_throttled_first_is_passed_over_and_taken_back_as_soon_as_it_recovers(
 def test_an_overdue_text_is_dropped_while_waiting_and_costs_nothing() -> None:
     async def run(clock: LoopClock) -> tuple[float, int]:
         stub = Stub("a", 30.0)
-        made = gateway(clock, door(stub, clock, Limits(concurrency=1)))
+        made = gateway(clock, endpoint(stub, clock, Limits(concurrency=1)))
         first = asyncio.create_task(made.complete(line(clock)))
         await asyncio.sleep(0.1)
         began = clock.mono()
@@ -111,7 +113,7 @@ def test_an_overdue_text_is_dropped_while_waiting_and_costs_nothing() -> None:
 
 def test_waiting_for_what_cannot_come_in_time_is_not_begun() -> None:
     async def run(clock: LoopClock) -> float:
-        made = gateway(clock, door(Stub("a", 0.0), clock, Limits(rpm=1)))
+        made = gateway(clock, endpoint(Stub("a", 0.0), clock, Limits(rpm=1)))
         await made.complete(line(clock))
         began = clock.mono()
         with pytest.raises(Throttled):
@@ -127,7 +129,7 @@ def test_after_five_minutes_of_outage_the_first_text_comes_within_ten_seconds() 
         stubs = [
             Stub(name, 0.05, lambda: Transient("down") if clock.mono() < recovery else None) for name in ("a", "b")
         ]
-        made = gateway(clock, *(door(stub, clock) for stub in stubs))
+        made = gateway(clock, *(endpoint(stub, clock) for stub in stubs))
         first = math.inf
 
         async def bot(number: int) -> None:
@@ -160,7 +162,7 @@ def test_a_day_of_100k_tokens_lasts_the_day_when_four_times_as_much_is_wanted(re
         start = clock.mono()
         made = gateway(
             clock,
-            door(Stub("a"), clock, Limits(tpd=100_000, reset=reset), paced=True),
+            endpoint(Stub("a"), clock, Limits(tpd=100_000, reset=reset), paced=True),
             paced=True,
             on_usage=lambda usage: used.append((clock.mono() - start, usage.prompt + usage.completion)),
         )
@@ -215,7 +217,7 @@ def test_every_text_ends_and_none_before_its_turn(seed: int, rpm: int, concurren
     async def run(clock: LoopClock) -> tuple[int, list[float], int]:
         rng = random.Random(seed)
         stub = Stub("a", 0.7, lambda: Transient("500") if rng.random() < 0.1 else None)
-        made = gateway(clock, door(stub, clock, Limits(rpm=rpm, concurrency=concurrency)))
+        made = gateway(clock, endpoint(stub, clock, Limits(rpm=rpm, concurrency=concurrency)))
         late = ended = 0
 
         async def text(number: int) -> None:

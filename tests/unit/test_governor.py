@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from piyasad.behaviour import governor, people
-from piyasad.behaviour.budget import AnswerBudget, Grant
 from piyasad.behaviour.governor import Reason
+from piyasad.chat.answer_budget import AnswerBudget, Grant
 from tests.unit.room_kit import NOW, Talk
 
 

@@ -9,7 +9,7 @@ from math import fsum, sqrt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piyasad.behaviour.heat import COLD, HALF_LIFE
+from piyasad.chat.heat import COLD, HALF_LIFE
 from tests.unit.room_kit import NOW, Talk
 
 

@@ -1,4 +1,4 @@
-"""Hearing: a person's run of messages is one stimulus, and exactly one bot is called to answer."""
+"""Inbound: a person's run of messages is one stimulus, and exactly one bot is called to answer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from piyasad import disclosure
+from piyasad.bots.inbound import RUN_SECONDS, STALE_SECONDS, Inbound
+from piyasad.bots.state import LiveState
 from piyasad.clock import LoopClock
 from piyasad.config import Settings
-from piyasad.hearing import RUN_SECONDS, STALE_SECONDS, Hearing
 from piyasad.model import Kind, Message, Received, Stimulus
-from piyasad.stage import Stage
-from piyasad.store.base import Store
+from piyasad.privacy import texts
+from piyasad.store.interface import Store
 from tests.cases import CHAT
 from tests.virtual import run_virtual
 
@@ -91,25 +91,25 @@ class Scene:
         self.clock = clock
         self.rows = Rows()
         self.woken: list[tuple[int, Stimulus]] = []
-        self.stage = Stage(SETTINGS, (1, 1), 1)
-        self.stage.set(SETTINGS, ENV)
-        for bot in self.stage.bots.values():
+        self.live = LiveState(SETTINGS, (1, 1), 1)
+        self.live.set(SETTINGS, ENV)
+        for bot in self.live.bots.values():
             bot.held = True
         store = cast(Store, self.rows)
-        self.hearing = Hearing(
-            self.stage, store, clock, lambda bot, stimulus: self.woken.append((bot, stimulus)), lambda chat: None
+        self.inbound = Inbound(
+            self.live, store, clock, lambda bot, stimulus: self.woken.append((bot, stimulus)), lambda chat: None
         )
         self._number = 0
 
     async def say(self, text: str, *, user: int = 501, age: float = 0.0, reply_to: int | None = None) -> int:
         self._number += 1
         said = Received(CHAT, self._number, user, f"Üye{user}", text, self.clock.wall() - age, reply_to=reply_to)
-        await self.hearing.received(said)
+        await self.inbound.received(said)
         return self._number
 
     async def rest(self, seconds: float = RUN_SECONDS + 0.5) -> None:
         await asyncio.sleep(seconds)
-        await self.hearing.settled()
+        await self.inbound.settled()
 
 
 def scene(work: Callable[[Scene], Awaitable[Any]]) -> Scene:
@@ -157,9 +157,9 @@ def test_a_question_to_nobody_goes_to_the_bot_it_suits() -> None:
 def test_what_asks_nothing_of_us_calls_nobody_and_may_be_remarked_on(text: str) -> None:
     async def work(here: Scene) -> None:
         number = await here.say(text)
-        assert number in here.stage.chats[CHAT].claimed  # until the run has ended nobody may cut in
+        assert number in here.live.chats[CHAT].claimed  # until the run has ended nobody may cut in
         await here.rest()
-        assert number not in here.stage.chats[CHAT].claimed
+        assert number not in here.live.chats[CHAT].claimed
 
     assert scene(work).woken == []
 
@@ -168,12 +168,12 @@ def test_a_redelivery_and_an_edit_are_answered_once() -> None:
     async def work(here: Scene) -> None:
         await here.say("@ali_hoca_bot selam")
         again = Received(CHAT, 1, 501, "Üye501", "@ali_hoca_bot selam", here.clock.wall())
-        await here.hearing.received(again)
+        await here.inbound.received(again)
         await here.rest()
         here.rows.edit = lambda *given: asyncio.sleep(0)  # type: ignore[attr-defined]
-        await here.hearing.edited(CHAT, 1, "@ali_hoca_bot selam, nasılsın?")
+        await here.inbound.edited(CHAT, 1, "@ali_hoca_bot selam, nasılsın?")
         await here.rest()
-        assert here.stage.chats[CHAT].room.view().lines[-1].message.text.endswith("nasılsın?")
+        assert here.live.chats[CHAT].room.view().lines[-1].message.text.endswith("nasılsın?")
 
     assert len(scene(work).woken) == 1
 
@@ -182,7 +182,7 @@ def test_a_stale_message_is_kept_and_not_answered() -> None:
     async def work(here: Scene) -> None:
         await here.say("@ali_hoca_bot selam", age=STALE_SECONDS + 1)
         await here.rest()
-        assert len(here.stage.chats[CHAT].room) == 1
+        assert len(here.live.chats[CHAT].room) == 1
 
     assert scene(work).woken == []
 
@@ -192,9 +192,9 @@ def test_only_one_bot_takes_a_stimulus() -> None:
         await here.say("sizce enflasyon düşer mi?")
         await here.rest()
         stimulus = here.woken[0][1]
-        assert await here.hearing.take(stimulus, ALI)
-        assert not await here.hearing.take(stimulus, AYSE)
-        await here.hearing.close(stimulus, "answered")
+        assert await here.inbound.take(stimulus, ALI)
+        assert not await here.inbound.take(stimulus, AYSE)
+        await here.inbound.close(stimulus, "answered")
 
     assert list(scene(work).rows.stimuli.values()) == ["answered"]
 
@@ -205,7 +205,7 @@ def test_who_asks_if_it_is_a_bot_gets_the_fixed_truth(text: str) -> None:
         await here.say(text)
         await here.rest()
         bot, stimulus = here.woken[0]
-        assert here.hearing.fixed_answer(stimulus, here.stage.bots[bot]) in disclosure.HONEST
+        assert here.inbound.fixed_answer(stimulus, here.live.bots[bot]) in texts.HONEST
 
     scene(work)
 
@@ -215,7 +215,7 @@ def test_the_privacy_command_is_answered_by_one() -> None:
         await here.say("/gizlilik@ali_hoca_bot")
         await here.rest()
         ((bot, stimulus),) = here.woken
-        text = here.hearing.fixed_answer(stimulus, here.stage.bots[bot])
+        text = here.inbound.fixed_answer(stimulus, here.live.bots[bot])
         assert text is not None
         assert "30 gün" in text
 
@@ -230,17 +230,17 @@ def test_after_six_answers_one_polite_line_then_silence() -> None:
             await here.rest()
             if len(here.woken) > number:
                 bot, stimulus = here.woken[-1]
-                fixed.append(here.hearing.fixed_answer(stimulus, here.stage.bots[bot]))
-                await here.hearing.take(stimulus, bot)
-                await here.hearing.close(stimulus, "answered")
-        assert fixed == [None] * 6 + [disclosure.POLITE_LIMIT]
+                fixed.append(here.inbound.fixed_answer(stimulus, here.live.bots[bot]))
+                await here.inbound.take(stimulus, bot)
+                await here.inbound.close(stimulus, "answered")
+        assert fixed == [None] * 6 + [texts.POLITE_LIMIT]
 
     assert len(scene(work).woken) == 7
 
 
 def test_a_parked_bot_is_not_called() -> None:
     async def work(here: Scene) -> None:
-        here.stage.bots[ALI].parked = "token"
+        here.live.bots[ALI].parked = "token"
         await here.say("@ali_hoca_bot selam")
         await here.rest()
 
@@ -250,8 +250,8 @@ def test_a_parked_bot_is_not_called() -> None:
 @pytest.mark.parametrize("claimed", [False, True])
 def test_a_question_that_no_shard_claims_is_claimed_by_another(*, claimed: bool) -> None:
     async def work(here: Scene) -> None:
-        here.stage.shard = (2, 2)
-        here.stage.bots[ALI].held = False  # the best bot is another shard's, which may see the room differently
+        here.live.shard = (2, 2)
+        here.live.bots[ALI].held = False  # the best bot is another shard's, which may see the room differently
         number = await here.say("sizce enflasyon düşer mi?")
         if claimed:
             here.rows.stimuli[CHAT, number, 0] = f"taken {ALI}"

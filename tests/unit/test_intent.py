@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piyasad.behaviour.intent import answer, decide
+from piyasad.chat.window import Line
 from piyasad.config import ConversationSettings
 from piyasad.model import Intent, IntentKind, Stimulus
-from piyasad.room import Line
 from tests.unit.room_kit import CHAT, NOW, Talk, mehmet, roster
 
 FOUR = roster()

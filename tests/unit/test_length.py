@@ -9,6 +9,7 @@ import pytest
 
 from piyasad.behaviour import length
 from piyasad.config import ConversationSettings
+from piyasad.language.length import plan
 from piyasad.model import IntentKind, Length
 from piyasad.personas.profile import Persona
 from tests.unit.room_kit import NOW, Talk, ali, ayse, mehmet, persona, zeynep
@@ -43,7 +44,7 @@ def test_terse_personas_write_less_and_wordy_ones_more() -> None:
 
 
 def test_a_plan_grows_with_the_length() -> None:
-    plans = [length.plan(each) for each in (Length.SHORT, Length.MEDIUM, Length.LONG)]
+    plans = [plan(each) for each in (Length.SHORT, Length.MEDIUM, Length.LONG)]
     assert [each.sentences for each in plans] == [2, 3, 4]
     assert sorted(each.max_tokens for each in plans) == [each.max_tokens for each in plans]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piyasad.providers.learning import Fact, duration, of_gemini, of_headers, of_refusal
-from piyasad.providers.quota import Limits, Quota, Ticket
+from piyasad.gateway.quota.quota import Limits, Quota, Ticket
+from piyasad.providers.limit_facts import Fact, duration, of_gemini, of_headers, of_refusal
 from tests.virtual import HandClock
 
 

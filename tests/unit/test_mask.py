@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from piyasad.model import Kind, Message
-from piyasad.personas.mask import Faces, mask, reharmonise
+from piyasad.privacy.mask import Faces, mask, reharmonise
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from piyasad.config import BotSettings
 from piyasad.guards.case import Case, Guard
 from piyasad.guards.safety import SafetyGuard
 from piyasad.guards.speaker import SpeakerGuard
+from piyasad.language.text import fold, normalise, sentences, words
 from piyasad.model import Class, IntentKind, Length
 from piyasad.personas.profile import Persona
 from piyasad.personas.prompt import system_text
-from piyasad.providers.base import BadRequest, Brief, Request
-from piyasad.providers.grammar import VOICES, Grammar
-from piyasad.providers.offline import OfflineProvider
-from piyasad.text import fold, normalise, sentences, words
+from piyasad.providers.interface import BadRequest, Brief, Request
+from piyasad.providers.offline.grammar import VOICES, Grammar
+from piyasad.providers.offline.provider import OfflineProvider
 from tests.unit.offline_kit import TOPICS, Said, answering, bots, brief, talk
 
 MOST_SENTENCES = {Length.SHORT: 2, Length.MEDIUM: 3, Length.LONG: 4}

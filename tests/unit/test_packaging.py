@@ -151,7 +151,7 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
 def test_an_installed_piyasad_carries_its_configuration(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
     asked = (
-        "from piyasad.configload import *; p = default_config(); print(p, *(b.username for b in load(p, env={}).bots))"
+        "from piyasad.config.load import *; p = default_config(); print(p, *(b.username for b in load(p, env={}).bots))"
     )
     done = subprocess.run(
         [sys.executable, "-c", asked],

@@ -9,10 +9,10 @@ from itertools import combinations
 import pytest
 
 from piyasad.config import BotSettings, Settings
-from piyasad.configload import default_config, load
+from piyasad.config.load import default_config, load
+from piyasad.language.text import fold, stem, words
 from piyasad.personas.profile import Persona
 from piyasad.personas.prompt import CHARS_PER_TOKEN, system_text
-from piyasad.text import fold, stem, words
 
 NAMES = ("Mehmet Yatırımcı", "Ayşe Scalper", "Ali Hoca", "Zeynep Yeni")
 HOURS = {

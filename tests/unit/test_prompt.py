@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from piyasad.behaviour.length import plan
-from piyasad.compose import AIM_TOKENS, MOST_TOKENS, heard
-from piyasad.configload import default_config, load
+from piyasad.bots.compose import AIM_TOKENS, MOST_TOKENS, heard
+from piyasad.chat.window import Room
+from piyasad.config.load import default_config, load
+from piyasad.language.length import plan
 from piyasad.model import Intent, IntentKind, Length, Message
 from piyasad.personas.profile import Persona
 from piyasad.personas.prompt import CHARS_PER_TOKEN, LEAST_LINES, Prompt, build, system_text
-from piyasad.room import Room
 from piyasad.sandbox.llm_text import MESSAGE_TOKENS, count_tokens, write
 from tests.cases import CHAT, line, persona
 from tests.virtual import NOON

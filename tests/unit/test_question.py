@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from piyasad.behaviour.question import is_curious, is_identity_question, is_open, is_question
-from piyasad.text import fold
+from piyasad.language.question import is_curious, is_identity_question, is_open, is_question
+from piyasad.language.text import fold
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
+from piyasad.gateway.estimate import Estimator
+from piyasad.gateway.quota.quota import WAY_SECONDS, Limits, Quota, next_reset
 from piyasad.model import Usage
-from piyasad.providers.estimate import Estimator
-from piyasad.providers.quota import WAY_SECONDS, Limits, Quota, next_reset
 from tests.virtual import NOON, HandClock, run_virtual
 
 

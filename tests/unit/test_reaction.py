@@ -7,14 +7,15 @@ import random
 import pytest
 
 from piyasad.behaviour import reaction
-from piyasad.text import fold, stem, words
+from piyasad.language.sentiment import sentiment
+from piyasad.language.text import fold, stem, words
 
 RNG = random.Random(1)
 
 
 def _mood(line: str) -> str:
     spoken = words(line)
-    return reaction.mood(fold(line), spoken, reaction.sentiment(map(stem, spoken)), question="?" in line)
+    return reaction.mood(fold(line), spoken, sentiment(map(stem, spoken)), question="?" in line)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from piyasad.chat.window import Line, Room
 from piyasad.guards.repetition import RepetitionGuard, similar, worn_stems
-from piyasad.room import Line, Room
-from piyasad.text import normalise, signature, trigrams
+from piyasad.language.text import normalise, signature, trigrams
 from tests.cases import CHAT, case, line, persona
 
 GUARD = RepetitionGuard(hours=12, similarity=0.85)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piyasad.shardname import parse_shard
-from piyasad.shards import assign
+from piyasad.config.shard import parse_shard
+from piyasad.sharding.assignment import assign
 
 KEYS = st.sets(st.integers(1, 10**10), max_size=300)
 

@@ -18,16 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
+from piyasad.gateway.breaker import Breaker
+from piyasad.gateway.endpoint import Endpoint
+from piyasad.gateway.estimate import Estimator
+from piyasad.gateway.quota.budget import Budget
+from piyasad.gateway.quota.quota import Limits, Quota
+from piyasad.gateway.route import Route
+from piyasad.gateway.sharing import SILENT_SECONDS, Sharing, State
 from piyasad.model import Usage
-from piyasad.providers.base import Provider
-from piyasad.providers.breaker import Breaker
-from piyasad.providers.budget import Budget
-from piyasad.providers.door import Door
-from piyasad.providers.doors import Doors
-from piyasad.providers.estimate import Estimator
-from piyasad.providers.quota import Limits, Quota
-from piyasad.providers.shared import Ask, Memory, Shape, SharedEmptied, SharedLost, Verdict
-from piyasad.providers.sharing import SILENT_SECONDS, Sharing, State
+from piyasad.providers.interface import Provider
+from piyasad.store.buckets import Ask, Remembered, Shape, SharedEmptied, SharedLost, Verdict
 from tests.unit.test_quota import most_in_window
 from tests.virtual import run_virtual
 
@@ -86,12 +86,12 @@ class Line:
         if self._memory != self.server.memory:
             raise SharedEmptied("emptied")
 
-    async def begin(self) -> Memory:
+    async def begin(self) -> Remembered:
         await asyncio.sleep(1.0 if self.cut else WAY)
         if self.cut:
             raise SharedLost("no answer")
         new, self._memory = self._memory != self.server.memory, self.server.memory
-        return Memory(new, self.server.clock.mono() - self.server.born)
+        return Remembered(new, self.server.clock.mono() - self.server.born)
 
     async def reserve(self, ticket: str, asks: Sequence[Ask], *, hold: float) -> Verdict:
         await self._pass()
@@ -135,12 +135,12 @@ class Shard:
         clock = house.clock
         self.clock, self.house, self.amount = clock, house, amount
         self.quota = Quota(limits, clock, share=1 / shards)
-        door = Door("a", "k", "", cast(Provider, None), self.quota, Breaker(), Estimator(), limits=limits)
-        self.door = door
+        endpoint = Endpoint("a", "k", "", cast(Provider, None), self.quota, Breaker(), Estimator(), limits=limits)
+        self.endpoint = endpoint
         self.line = line
         self.sharing = Sharing(
             line,
-            Doors([door], clock, Budget(clock), share=1 / shards),
+            Route([endpoint], clock, Budget(clock), share=1 / shards),
             clock,
             shard=number,
             shards=shards,
@@ -156,7 +156,7 @@ class Shard:
             ticket = self.quota.reserve(amount, 0)
             if ticket is None:
                 await asyncio.sleep(min(max(0.005, self.quota.wait(amount, 0)), 1.0))
-            elif not await self.sharing.reserve(self.door, ticket, rank=0):
+            elif not await self.sharing.reserve(self.endpoint, ticket, rank=0):
                 self.quota.refund(ticket)
             else:
                 self.house.admitted.append((self.clock.mono(), amount))
@@ -271,11 +271,11 @@ def test_pace_and_parts_follow_the_number_of_shards(shards: int) -> None:
     async def work(clock: LoopClock) -> list[float]:
         house = House(clock, Limits(tpd=86_400), shards)
         await house.run(5, workers=0)
-        doors = house.shards[0].sharing._doors
-        doors.note(1000, 0, 0.0, answer=False)
-        before = doors.stretch()
+        endpoints = house.shards[0].sharing._endpoints
+        endpoints.note(1000, 0, 0.0, answer=False)
+        before = endpoints.stretch()
         await asyncio.sleep(30)
-        return [before, doors.stretch()]
+        return [before, endpoints.stretch()]
 
     found = run_virtual(work)
     assert all(stretch >= 1 for stretch in found)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from piyasad.chat.window import Line, Room
 from piyasad.guards.speaker import SpeakerGuard
-from piyasad.room import Line, Room
-from piyasad.text import fold
+from piyasad.language.text import fold
 from tests.cases import CHAT, case, line
 
 SYSTEM = fold("Sen Ali Hoca'sın, makro veriye bakan, acele etmeyen ve sözünü tartarak söyleyen bir iktisatçısın.")

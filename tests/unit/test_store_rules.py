@@ -16,7 +16,7 @@ from piyasad.store import partitions
 from piyasad.store.embedded import SOCKET_PATH_MAX, running_dsn, socket_dir_for
 from piyasad.store.failure import is_down, is_row_fault, show_dsn, tell
 from piyasad.store.migrate import Migration, SchemaError, load, pending
-from piyasad.store.text import clean, clean_json
+from piyasad.store.plain_text import clean, clean_json
 
 WALL = st.floats(min_value=1_000_000_000, max_value=4_000_000_000)
 

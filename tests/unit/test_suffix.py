@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from piyasad.providers.suffix import Ending, inflect, spoken
+from piyasad.language.suffix import Ending, inflect, spoken
 
 # word, then the forms; "+" marks a third person possessive.
 TABLE: dict[str, dict[Ending, str]] = {

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from piyasad.behaviour import target
+from piyasad.chat.window import Line
 from piyasad.personas.profile import Persona
-from piyasad.room import Line
 from tests.unit.room_kit import NOW, Talk, ali, mehmet, persona, roster, zeynep
 
 FOUR = roster()

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from piyasad.providers.template import Forms, Word, compile_line, render, sentence, slots_of
+from piyasad.providers.offline.template import Forms, Word, compile_line, render, sentence, slots_of
 
 
 def write(text: str, *, siz: bool = False, seed: int = 1) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piyasad import text
+from piyasad.language import text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from piyasad.behaviour import topic
-from piyasad.behaviour.topic import TopicBook
+from piyasad.language.topics import TopicBook
 from tests.unit.room_kit import NOW, TOPICS, Talk, ali, ayse, zeynep
 
 

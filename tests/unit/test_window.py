@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from piyasad.chat.window import REMEMBERED, WINDOW, Room
 from piyasad.model import Kind, Message
-from piyasad.room import REMEMBERED, WINDOW, Room
 from tests.unit.room_kit import CHAT, NOW, Talk
 
 

@@ -14,13 +14,13 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
+from piyasad.bots.forecast import forecast_words
 from piyasad.clock import Clock, SystemClock
+from piyasad.commands.check.finding import Finding, Level
+from piyasad.config.load import ConfigError
 from piyasad.config.persona import BotSettings
 from piyasad.config.secrets import Missing, Secret, admin_token, bot_token, provider_keys, usable_route
 from piyasad.config.settings import Settings
-from piyasad.configload import ConfigError
-from piyasad.doctorfinding import Finding, Level
-from piyasad.forecast import forecast_words
 
 __all__ = ["NOT_YET", "Finding", "Level", "check"]
 
@@ -42,7 +42,7 @@ NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
         "telegram.webhook_base": "webhooks",
         "telegram.webhook_listen": "webhooks",
         "telegram.webhook_secret_env": "webhooks",
-        "store.redis": "the shared nerve but for quotas, which shards do share",
+        "store.redis": "the shared sharing but for quotas, which shards do share",
         "operator.*": "alerts and orders by Telegram",
     }
 )
@@ -74,13 +74,13 @@ async def check(
 
 
 async def _online(settings: Settings, env: Mapping[str, str], clock: Clock) -> list[Finding]:
-    from piyasad import doctoronline, doctorproviders  # their HTTP clients are needed for this alone
+    # their HTTP clients are needed for this alone
+    from piyasad.commands.check import online
+    from piyasad.commands.check import providers as proofs
 
     tokens = [(bot, token) for bot in _enabled(settings) if isinstance(token := bot_token(settings, bot, env), Secret)]
     names = [name for name in usable_route(settings, env)[0] if not _unfinished(settings, name)]
-    bots, providers = await asyncio.gather(
-        doctoronline.ask(settings, tokens, clock), doctorproviders.ask(settings, env, clock, names)
-    )
+    bots, providers = await asyncio.gather(online.ask(settings, tokens, clock), proofs.ask(settings, env, clock, names))
     return bots + providers
 
 

@@ -15,11 +15,11 @@ from typing import Any, Final, TypeVar
 import aiohttp
 
 from piyasad.clock import Clock
+from piyasad.commands.check.finding import Finding, Level
 from piyasad.config.persona import BotSettings
 from piyasad.config.secrets import Secret
 from piyasad.config.service import TelegramSettings
 from piyasad.config.settings import Settings
-from piyasad.doctorfinding import Finding, Level
 
 NEW_TOKENS_PER_MINUTE: Final = 20
 WINDOW_SECONDS: Final = 61.0  # a minute, and a second to spare: nobody knows how the server rounds

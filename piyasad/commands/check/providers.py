@@ -1,6 +1,6 @@
 """`check --online`: asks each LLM provider of the route what models it has, and for one tiny text.
 
-`doctor.py` calls it. The providers are built as the daemon builds them (`providers/door.py`) and asked all at once,
+`doctor.py` calls it. The providers are built as the daemon builds them (`providers/endpoint.py`) and asked all at once,
 with every key they have and each within its time. A finding says where a key comes from and never holds one.
 """
 
@@ -14,12 +14,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from piyasad.clock import Clock
+from piyasad.commands.check.finding import Finding, Level
+from piyasad.commands.check.models import is_listed, nearest
 from piyasad.config.secrets import Missing, provider_keys
 from piyasad.config.settings import Settings
-from piyasad.doctorfinding import Finding, Level
-from piyasad.doctormodels import is_listed, nearest
+from piyasad.gateway.endpoint import Endpoint, fingerprint, open_endpoints
 from piyasad.model import Class
-from piyasad.providers.base import (
+from piyasad.providers.http import HttpProvider, make_client
+from piyasad.providers.interface import (
     BadKey,
     BadModel,
     BadRequest,
@@ -30,8 +32,6 @@ from piyasad.providers.base import (
     Request,
     Throttled,
 )
-from piyasad.providers.door import Door, fingerprint, open_doors
-from piyasad.providers.http import HttpProvider, make_client
 
 LIST_SECONDS: Final = 15.0
 TEXT_SECONDS: Final = 60.0  # at most; gateway.timeout_seconds if that is less, for the daemon waits no longer either
@@ -44,7 +44,7 @@ _LONGEST_NAME: Final = 128
 class _Asked:
     """One key of a provider and what it answered. `seconds` is the text's time."""
 
-    door: Door
+    endpoint: Endpoint
     where: str
     place: str
     model: str
@@ -54,7 +54,7 @@ class _Asked:
 
     @property
     def section(self) -> str:
-        return f"[providers.{self.door.name}]"
+        return f"[providers.{self.endpoint.name}]"
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +64,7 @@ class _Asked:
     @property
     def fallback(self) -> str | None:
         """The fallback model, if it is another one."""
-        return self.door.fallback_model if self.door.fallback_model != self.model else None
+        return self.endpoint.fallback_model if self.endpoint.fallback_model != self.model else None
 
     @property
     def falls_back(self) -> bool:
@@ -88,31 +88,33 @@ async def ask(settings: Settings, env: Mapping[str, str], clock: Clock, names: S
     gateway = settings.gateway.model_copy(update={"route": tuple(dict.fromkeys(names))})
     client = make_client()
     try:
-        doors = open_doors(settings.model_copy(update={"gateway": gateway}), env, clock, client) if names else []
+        endpoints = (
+            open_endpoints(settings.model_copy(update={"gateway": gateway}), env, clock, client) if names else []
+        )
         seconds = min(TEXT_SECONDS, settings.gateway.timeout_seconds)
         broken = _unsendable(settings, env, names)
         asked = await asyncio.gather(
             *(
-                _ask(door, door.provider, where, place, seconds, clock, sendable=door.label not in broken)
-                for door, where, place in _places(settings, env, doors)
-                if isinstance(door.provider, HttpProvider)
+                _ask(endpoint, endpoint.provider, where, place, seconds, clock, sendable=endpoint.label not in broken)
+                for endpoint, where, place in _places(settings, env, endpoints)
+                if isinstance(endpoint.provider, HttpProvider)
             )
         )
     finally:
         await client.aclose()
-    offline = any(not isinstance(door.provider, HttpProvider) for door in doors)
+    offline = any(not isinstance(endpoint.provider, HttpProvider) for endpoint in endpoints)
     works = offline or any(each.works for each in asked)
     found = dict.fromkeys(finding for each in asked for finding in _findings(each))
     return [replace(each, level=Level.WARNING) if works and each.level is Level.ERROR else each for each in found]
 
 
 async def _ask(
-    door: Door, provider: HttpProvider, where: str, place: str, seconds: float, clock: Clock, *, sendable: bool
+    endpoint: Endpoint, provider: HttpProvider, where: str, place: str, seconds: float, clock: Clock, *, sendable: bool
 ) -> _Asked:
     model = provider.model
     if not sendable:
-        error = BadKey(f"{door.name}: the key holds letters that no key has")
-        return _Asked(door, where, place, model, error, error, 0.0)
+        error = BadKey(f"{endpoint.name}: the key holds letters that no key has")
+        return _Asked(endpoint, where, place, model, error, error, 0.0)
     began = ended = clock.mono()
 
     async def text() -> Completion | ProviderError:
@@ -132,7 +134,7 @@ async def _ask(
         return [name for name in listed if len(name) <= _LONGEST_NAME and name.isprintable()]
 
     listing, answer = await asyncio.gather(models(), text())
-    return _Asked(door, where, place, model, listing, answer, ended - began)
+    return _Asked(endpoint, where, place, model, listing, answer, ended - began)
 
 
 def _unsendable(settings: Settings, env: Mapping[str, str], names: Sequence[str]) -> set[str]:
@@ -144,7 +146,7 @@ def _unsendable(settings: Settings, env: Mapping[str, str], names: Sequence[str]
 
 def _said(asked: _Asked, error: ProviderError) -> str:
     """A provider's words in one line, without its name and without signs that a terminal would act upon."""
-    words = str(error).removeprefix(f"{asked.door.name}: ")
+    words = str(error).removeprefix(f"{asked.endpoint.name}: ")
     return " ".join("".join(sign if sign.isprintable() else " " for sign in words).split())
 
 
@@ -161,28 +163,30 @@ def _tiny() -> Request:
     )
 
 
-def _places(settings: Settings, env: Mapping[str, str], doors: Sequence[Door]) -> Iterator[tuple[Door, str, str]]:
-    """Each door with how it is called in a finding and where its key comes from ("" without one)."""
+def _places(
+    settings: Settings, env: Mapping[str, str], endpoints: Sequence[Endpoint]
+) -> Iterator[tuple[Endpoint, str, str]]:
+    """Each endpoint with how it is called in a finding and where its key comes from ("" without one)."""
     seen: dict[str, int] = {}
-    for door in doors:
-        place = _place(settings, env, door)
-        where = f"provider {door.name}"
-        keys = sum(other.name == door.name for other in doors)
+    for endpoint in endpoints:
+        place = _place(settings, env, endpoint)
+        where = f"provider {endpoint.name}"
+        keys = sum(other.name == endpoint.name for other in endpoints)
         if keys > 1:
-            seen[door.name] = seen.get(door.name, 0) + 1
-            where += f", key {seen[door.name]} of {keys}"
-        yield door, f"{where} ({place})" if place else where, place
+            seen[endpoint.name] = seen.get(endpoint.name, 0) + 1
+            where += f", key {seen[endpoint.name]} of {keys}"
+        yield endpoint, f"{where} ({place})" if place else where, place
 
 
-def _place(settings: Settings, env: Mapping[str, str], door: Door) -> str:
-    provider = settings.provider(door.name)
-    if provider is None or not door.label:
+def _place(settings: Settings, env: Mapping[str, str], endpoint: Endpoint) -> str:
+    provider = settings.provider(endpoint.name)
+    if provider is None or not endpoint.label:
         return ""
     for variable in provider.api_key_env:
-        if any(fingerprint(line.strip()) == door.label for line in env.get(variable, "").splitlines()):
+        if any(fingerprint(line.strip()) == endpoint.label for line in env.get(variable, "").splitlines()):
             return f"${variable}"
     files = [str(file) for file in provider.api_key_file if file.exists()]
-    return " or ".join(files) or f"file {door.name} in [secrets] dir or $CREDENTIALS_DIRECTORY"
+    return " or ".join(files) or f"file {endpoint.name} in [secrets] dir or $CREDENTIALS_DIRECTORY"
 
 
 # --- What an answer means
@@ -199,7 +203,7 @@ def _findings(asked: _Asked) -> Iterator[Finding]:
     if fallback is not None and asked.names and not is_listed(fallback, asked.names):
         cure = f"set {asked.section} fallback_model to one that it lists, or take it out"
         what = f"fallback_model {fallback}: not found{_mean(fallback, asked.names)}"
-        yield Finding(Level.WARNING, f"provider {asked.door.name}", what, cure)
+        yield Finding(Level.WARNING, f"provider {asked.endpoint.name}", what, cure)
 
 
 def _answered(asked: _Asked, answer: Completion) -> str:
@@ -286,7 +290,7 @@ def _span(seconds: float) -> str:
 
 def _host(asked: _Asked) -> str:
     """The server's host and port: an address may hold a secret in its other parts."""
-    provider = asked.door.provider
+    provider = asked.endpoint.provider
     if not isinstance(provider, HttpProvider):
         return ""
     parts = urlsplit(str(provider.url()))

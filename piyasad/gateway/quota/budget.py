@@ -1,6 +1,6 @@
 """The operator's budgets: US dollars a day and a month, for all providers together, as meters that every quota shares.
 
-`door.py` hands them to the quotas, so that money is reserved and given back with everything else. Pure but for the
+`endpoint.py` hands them to the quotas, so that money is reserved and given back with everything else. Pure but for the
 clock. Days and months are those of the configuration's time zone.
 """
 
@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from piyasad.clock import Clock
+from piyasad.clock import DAY, Clock
+from piyasad.gateway.quota.meter import RESERVE, Ahead, Daily, Meter, seconds
 from piyasad.model import Usage
-from piyasad.providers.meter import DAY, RESERVE, Ahead, Daily, Meter, seconds
 
 MICROS: Final = 1_000_000  # money is counted in millionths of a dollar, as whole numbers
 LONGEST_MONTH: Final = 31.1 * DAY  # with an hour more for a change of clocks

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-DAY: Final = 86_400.0
+from piyasad.clock import DAY
+
 MINUTE: Final = 60.0
 RESERVE: Final = 0.10  # share of a day with a reset that is kept for answers to people
 # s before the room falls silent (or the reset) over which it melts: in one hour two or three bots could not say it all

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from piyasad.clock import Clock
+from piyasad.clock import DAY, Clock
+from piyasad.gateway.quota.meter import MINUTE, UNKNOWN_WAIT, Ahead, Daily, Meter, Sliding, never, seconds
 from piyasad.model import Usage
-from piyasad.providers.learning import Fact
-from piyasad.providers.meter import DAY, MINUTE, UNKNOWN_WAIT, Ahead, Daily, Meter, Sliding, never, seconds
+from piyasad.providers.limit_facts import Fact
 
 # How much later than our admission a provider may count a request: a call that is under way longer counts from its
 # admission plus this. It lengthens every window by the same, which costs 1.7 % of a minute's limit at most.

@@ -13,13 +13,13 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
+from piyasad.language.text import lower_tr
 from piyasad.model import IntentKind, Length
-from piyasad.providers.base import Brief
-from piyasad.providers.memory import Memory, Past
-from piyasad.providers.reading import Lexicon, Reading, Subject
-from piyasad.providers.template import Forms, Word, Words, render, sentence
-from piyasad.providers.voice import Manner, Voice, Wording, manner
-from piyasad.text import lower_tr
+from piyasad.providers.interface import Brief
+from piyasad.providers.offline.lexicon import Lexicon, Reading, Subject
+from piyasad.providers.offline.recent import Past, Recent
+from piyasad.providers.offline.template import Forms, Word, Words, render, sentence
+from piyasad.providers.offline.voices import Manner, Voice, Wording, manner
 
 VOICES: Final = ("patient", "fast", "scholar", "newcomer")
 
@@ -77,13 +77,13 @@ class Grammar:
         self._lexicon = lexicon
         self._voices = voices
         self._forms = Forms()
-        self._memory = Memory(lexicon)
+        self._memory = Recent(lexicon)
         self._manners: dict[tuple[Any, ...], Manner] = {}
 
     @classmethod
     def load(cls) -> Grammar:
         """The grammar with the lines that ship in the package."""
-        folder = files("piyasad.providers") / "lines"
+        folder = files("piyasad.providers.offline") / "lines"
 
         def data(name: str) -> dict[str, Any]:
             return tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))

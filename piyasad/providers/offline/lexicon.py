@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from piyasad.behaviour.question import is_identity_question, is_question
-from piyasad.providers.template import Word
-from piyasad.text import fold, is_form_of, lower_tr, words_of
+from piyasad.language.question import is_identity_question, is_question
+from piyasad.language.text import fold, is_form_of, lower_tr, words_of
+from piyasad.providers.offline.template import Word
 
 _SHORT_ENDINGS: Final = frozenset(
     ("", "u", "i", "un", "in", "a", "e", "da", "de", "dan", "den", "la", "le", "lar", "ler", "daki", "deki", "lari")

@@ -7,8 +7,8 @@ The gateway calls it like any other provider; it writes from `request.brief` and
 
 from __future__ import annotations
 
-from piyasad.providers.base import BadRequest, Completion, Request
-from piyasad.providers.grammar import Grammar
+from piyasad.providers.interface import BadRequest, Completion, Request
+from piyasad.providers.offline.grammar import Grammar
 
 
 class OfflineProvider:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-from piyasad.providers.base import Brief
-from piyasad.providers.reading import Lexicon, Reading
-from piyasad.text import fold, words_of
+from piyasad.language.text import fold, words_of
+from piyasad.providers.interface import Brief
+from piyasad.providers.offline.lexicon import Lexicon, Reading
 
 _OPENINGS: Final = 20
 _OWN_LINES: Final = 6
@@ -70,7 +70,7 @@ class Past:
         return [subject.key for line in self.lines[-count:] for subject in self.read(line).subjects]
 
 
-class Memory:
+class Recent:
     """Turns histories into pasts. Bounded caches by text."""
 
     def __init__(self, lexicon: Lexicon) -> None:

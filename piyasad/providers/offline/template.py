@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from piyasad.providers.suffix import ENDINGS, Ending, inflect
-from piyasad.text import upper_tr
+from piyasad.language.suffix import ENDINGS, Ending, inflect
+from piyasad.language.text import upper_tr
 
 SLOTS: Final = frozenset("SFGXDZ")
 """Subject, two things to say of it, its sector, a definition, the speaker's own stance."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
-from piyasad.providers.base import Brief
-from piyasad.providers.template import Line, compile_line, slots_of
-from piyasad.text import fold
+from piyasad.language.text import fold
+from piyasad.providers.interface import Brief
+from piyasad.providers.offline.template import Line, compile_line, slots_of
 
 _EMOJI: Final = re.compile("[\u2600-\u27bf\u26a1\U0001f300-\U0001faff]")
 _EMOJI_BY_EXAMPLE: Final = 0.15
