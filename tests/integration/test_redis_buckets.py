@@ -349,14 +349,14 @@ async def test_a_cluster_is_refused_in_words(any_redis: RedisServer) -> None:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     try:
-        any_redis.start("--server-enabled", "yes", "--bind", "127.0.0.1", "--server-port", port)
+        any_redis.start("--cluster-enabled", "yes", "--bind", "127.0.0.1", "--cluster-port", port)
         any_redis.ask(b"CLUSTER ADDSLOTSRANGE 0 16383\r\n")
         async with asyncio.timeout(5):
             while b"cluster_state:ok" not in any_redis.ask(b"CLUSTER INFO\r\n"):
                 await asyncio.sleep(0.05)
         buckets = RedisBuckets(any_redis.url)
         await buckets.begin()
-        with pytest.raises(SharedLost, match="it is a server"):
+        with pytest.raises(SharedLost, match="it is a cluster"):
             await buckets.reserve("1", [Ask(LONG, 1, 10)], hold=5)
         await buckets.close()
     finally:
