@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 
 class State(StrEnum):
@@ -29,7 +29,8 @@ class Kind(StrEnum):
     CONTINUE = "continue"
     TOPIC = "topic"
     NOTICE = "notice"
-    FIXED = "fixed"  # a fixed text that no LLM wrote: the honest answer, /gizlilik, the polite line
+    FIXED = "fixed"  # a fixed text that no LLM wrote: the honest answer, /gizlilik
+    POLITE = "polite"  # the one line that ends a member's budget of answers and says when it goes on
 
 
 class IntentKind(StrEnum):
@@ -41,6 +42,15 @@ class IntentKind(StrEnum):
     REPLY = "reply"
     CONTINUE = "continue"
     TOPIC = "topic"
+
+
+class Grant(StrEnum):
+    """What became of taking a stimulus: somebody else has it, or what its member gets."""
+
+    GONE = "gone"  # not open: taken, answered, dropped, merged, or too many tries
+    ANSWER = "answer"
+    POLITE = "polite"
+    SILENCE = "silence"  # the member's budget and its polite line are used up; the stimulus is dropped
 
 
 class Length(StrEnum):
@@ -128,14 +138,31 @@ class Intent:
     held: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Stimulus:
-    """Something said to us that one bot should answer. `slot` is that bot's id, or 0 for a question to nobody."""
+ANYBODY: Final = 0
+"""The `bot_id` of a stimulus that speaks to nobody in particular."""
+
+
+class StimulusKey(NamedTuple):
+    """A stimulus in the store: the member's message, and the bot that it speaks to (`ANYBODY`: whoever fits)."""
 
     chat_id: int
     telegram_id: int
-    slot: int
+    bot_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """Something said to us that one bot should answer: `bot_id`, or whoever fits best where that is `ANYBODY`."""
+
+    chat_id: int
+    telegram_id: int
+    bot_id: int
     message: Message
+
+    @property
+    def key(self) -> StimulusKey:
+        """How the store knows it."""
+        return StimulusKey(self.chat_id, self.telegram_id, self.bot_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +178,8 @@ class Draft:
     reply_to: int | None = None
     thread_id: int | None = None
     turn_id: str | None = None
+    stimulus: StimulusKey | None = None  # what it answers: closed by the settlement of this row
+    restated: bool = False  # the persona was restated in its prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +193,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A member's message as Telegram delivered it. `at` is Telegram's `date`."""
+    """A member's message as Telegram delivered it. `at` is Telegram's `date`.
+
+    `to`: the bots that it speaks to, `ANYBODY` for a question to nobody; each becomes an open stimulus with the row.
+    """
 
     chat_id: int
     telegram_id: int
@@ -174,6 +206,19 @@ class Received:
     at: float
     reply_to: int | None = None
     thread_id: int | None = None
+    to: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a bot said, or may have said: a row of the ledger that is `sending`, `sent` or `uncertain`."""
+
+    bot_id: int
+    chat_id: int
+    kind: Kind
+    text: str
+    at: float
+    restated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +248,14 @@ class BotRow:
 
 @dataclass(frozen=True, slots=True)
 class ChatRow:
-    """A chat as the store knows it."""
+    """A chat as the store knows it. `notice_at`: when its notice was last claimed; `notice_message_id`: the newest
+    notice that is known to be posted.
+    """
 
     id: int
     ear: int | None
     notice_at: float | None
+    notice_message_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

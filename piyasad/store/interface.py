@@ -11,14 +11,33 @@ from piyasad.model import (
     Claim,
     DaemonRow,
     Draft,
+    Grant,
     Lease,
     Message,
     Received,
+    Said,
     State,
     Stimulus,
+    StimulusKey,
     TurnTrace,
     Usage,
 )
+
+
+ANSWERS_SHORT, SHORT_SECONDS = 6, 600.0
+"""A member gets so many answers in ten minutes (behaviour 2.1) …"""
+
+ANSWERS_DAY = 40
+"""… and so many a day, then one polite line, then silence."""
+
+TRIES_MOST = 3
+"""A stimulus is taken so often at most: what failed three times is not tried for ever."""
+
+NOTICE_SECONDS = 60.0
+"""A claimed notice that is not known to be posted after so long is posted by another (two are allowed, behaviour 5)."""
+
+NOTICE_AGAIN_SECONDS = 600.0
+"""A renewal that failed is tried again after so long (behaviour 5)."""
 
 
 class StoreError(Exception):
@@ -49,6 +68,13 @@ class Store(Protocol):
         """Free every bot of this daemon, end its lease, keep the drain summary."""
         ...
 
+    async def free_in(self, bot_ids: Collection[int]) -> float | None:
+        """Seconds until the first lease of another daemon that holds one of these bots ends; None when none does.
+
+        A standby sleeps until then instead of looking every second.
+        """
+        ...
+
     async def expire_others(self, daemon_id: str) -> None:
         """End every other daemon's lease at once. Only for a store that is ours alone (embedded, locked)."""
         ...
@@ -56,8 +82,8 @@ class Store(Protocol):
     async def take(self, daemon_id: str, bots: Sequence[tuple[int, str, str]]) -> list[Lease]:
         """Take the bots (id, name, username) that nobody owns or whose owner's lease has ended.
 
-        Each taken bot's fence grows by one and its `sending` rows of older fences become `uncertain`,
-        in one transaction. Bots owned by a living daemon (this one included) are left out of the answer.
+        Each taken bot's fence grows by one, its `sending` rows of older fences become `uncertain` and their stimuli
+        `answered`, in one transaction. Bots owned by a living daemon (this one included) are left out of the answer.
         """
         ...
 
@@ -99,11 +125,13 @@ class Store(Protocol):
         ...
 
     async def claim_notice(self, chat_id: int, now: float, older_than: float) -> bool:
-        """Set `notice_at` to `now` if it is null or before `older_than`; True for the one who may post the notice."""
-        ...
+        """Set `notice_at` to `now` if a notice is due; True for the one who may post it.
 
-    async def release_notice(self, chat_id: int, at: float) -> None:
-        """The notice claimed at `at` was not delivered: the next one may try."""
+        Due: never claimed; claimed before `older_than` (a renewal); or claimed over `NOTICE_SECONDS` ago and none is
+        known to be posted yet. The settlement of a `Kind.NOTICE` row as `sent` sets `notice_message_id`, in its own
+        transaction; as `failed` it sets `notice_at` back to null where none was ever posted, else to
+        `NOTICE_AGAIN_SECONDS` before the renewal is due again.
+        """
         ...
 
     async def rekey_chat(self, old: int, new: int) -> None:
@@ -112,17 +140,27 @@ class Store(Protocol):
 
     # --- the ledger
     async def claim(self, draft: Draft) -> Claim | None:
-        """Insert a `sending` row, durably, if `draft.fence` is still the bot's; None when it is not."""
+        """Insert a `sending` row, durably, if `draft.fence` is still the bot's; None when it is not.
+
+        With `draft.stimulus` the row is refused, too, unless that stimulus is taken by this bot under this fence (or
+        open again because an earlier row for it failed): so nobody is answered twice.
+        """
         ...
 
     async def settle(
         self, claim: Claim, state: State, *, telegram_id: int | None = None, at: float | None = None, reason: str = ""
     ) -> None:
-        """End a claim: `sent` (with id and time), `failed` or `uncertain`. Durable when it returns."""
+        """End a claim: `sent` (with id and time), `failed` or `uncertain`. Durable when it returns.
+
+        In the same transaction the stimulus of the draft becomes `answered` (`sent`, `uncertain`) or `open` again
+        (`failed`), and a notice becomes known to be posted.
+        """
         ...
 
     async def receive(self, rows: Sequence[Received]) -> list[Message | None]:
-        """Store members' messages; None in the place of each that was there already."""
+        """Store members' messages and, in the same statement, an `open` stimulus for each of `to`; None in the place
+        of each message that was there already.
+        """
         ...
 
     async def edit(self, chat_id: int, telegram_id: int, text: str) -> None:
@@ -151,49 +189,64 @@ class Store(Protocol):
         """The store's own clock, Unix seconds."""
         ...
 
-    async def sends(self, bot_ids: Collection[int], since: float) -> list[tuple[int, int, str, float]]:
-        """(bot, chat, kind, time) of every send that was or may have been made since then, oldest first."""
+    async def said(self, bot_ids: Collection[int], since: float) -> list[Said]:
+        """What these bots said or may have said since then, in all chats, oldest first."""
         ...
 
-    async def answers(self, bot_ids: Collection[int], since: float, polite: str) -> list[tuple[int, float, bool]]:
-        """(member, time, whether it was the `polite` text) of every answer to a member since then."""
+    # --- stimuli: open → taken → answered | dropped; open → merged. `receive` and `settle` move them, too.
+    async def merge_stimuli(self, keys: Collection[StimulusKey]) -> None:
+        """A run went on: these open stimuli of its earlier messages are part of a later one."""
         ...
 
-    # --- stimuli
-    async def open_stimulus(self, chat_id: int, telegram_id: int, slot: int, message_id: int, at: float) -> bool:
-        """Note that a message wants an answer from `slot` (a bot id, or 0: anybody). False when it was noted before."""
-        ...
+    async def take_stimulus(self, key: StimulusKey, bot_id: int, *, counts: bool) -> Grant:
+        """Take an open stimulus for a bot that we hold; nobody else gets it until it is given back.
 
-    async def take_stimulus(self, chat_id: int, telegram_id: int, slot: int, bot_id: int) -> bool:
-        """Claim it for a bot. Exactly one caller ever gets True, until it is given back."""
-        ...
-
-    async def close_stimulus(self, chat_id: int, telegram_id: int, slot: int, state: str) -> None:
-        """`answered`, `dropped`, or `open` to give it back.
-
-        Works on what is open or was taken through this store; what another daemon took over meanwhile is its own.
+        `counts`: it counts for the member's budget (`ANSWERS_SHORT` in `SHORT_SECONDS`, `ANSWERS_DAY` in `DAY`, over
+        all chats and shards; stimuli that are taken now or were answered count, what was given back does not). Then
+        one `POLITE`, then `SILENCE`, which drops it with the reason `budget`. A taken one whose taker's lease or
+        fence has ended is open, unless a row that answers it is `sending`, `sent` or `uncertain`. After `TRIES_MOST`
+        takes it is dropped with the reason `failed` and `GONE` is the answer.
         """
         ...
 
-    async def open_stimuli(self, bot_ids: Collection[int], since: float) -> list[Stimulus]:
-        """Unanswered ones for these bots (slot 0 included); taken ones of a dead fence count as open."""
+    async def close_stimulus(self, key: StimulusKey, state: str, reason: str = "") -> None:
+        """`dropped` with its reason, or `open` to give it back; only what is open or was taken by one of our bots."""
+        ...
+
+    async def open_stimuli(self, bot_ids: Collection[int], chat_ids: Collection[int], since: float) -> list[Stimulus]:
+        """What waits since then (the store's time of storing) for one of these bots, or for anybody in these chats.
+
+        Taken ones whose taker is gone count as open (see `take_stimulus`). Oldest first.
+        """
         ...
 
     # --- traces and figures
-    async def record_turns(self, traces: Sequence[TurnTrace]) -> None:
-        """Write traces; may be grouped and late, never blocks a turn."""
+    def record_turns(self, traces: Sequence[TurnTrace]) -> None:
+        """Write traces; grouped and a moment late, never waited for."""
         ...
 
-    async def add_usage(self, rows: Sequence[Usage]) -> None:
-        """Add to the hour's figures."""
+    def add_usage(self, rows: Sequence[Usage]) -> None:
+        """Add to the hour's figures; written soon, never waited for."""
         ...
 
     async def usage(self, since: float) -> list[Usage]:
         """Figures by provider, key, model and hour since then."""
         ...
 
+    async def uncertain(self) -> int:
+        """How many rows are `uncertain` now. Cheap: an index holds just these."""
+        ...
+
     async def counts(self, since: float) -> Mapping[str, int]:
-        """Messages by state since then."""
+        """Messages by state since then. It counts rows: for `status`, not for every second."""
+        ...
+
+    async def outcomes(self, since: float) -> list[tuple[int, str, str, int]]:
+        """(bot, intent, outcome, number) of the turns since then."""
+        ...
+
+    async def last(self, limit: int) -> list[Message]:
+        """The newest messages of all chats, newest first."""
         ...
 
     async def maintain(self, now: float, retention_days: int) -> None:
