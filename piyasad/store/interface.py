@@ -23,7 +23,6 @@ from piyasad.model import (
     Usage,
 )
 
-
 ANSWERS_SHORT, SHORT_SECONDS = 6, 600.0
 """A member gets so many answers in ten minutes (behaviour 2.1) …"""
 

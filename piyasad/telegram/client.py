@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import aiohttp
 import structlog
@@ -46,6 +46,41 @@ class Receipt:
 
     message_id: int
     date: float
+
+
+class TelegramClient(Protocol):
+    """The way to a Bot API for many bots: `Clients` over HTTP, the simulation's world in memory.
+
+    What the calls raise is what `errors.classify` understands.
+    """
+
+    def add(self, bot_id: int, token: str) -> None:
+        """Make a bot known, or give it a new token."""
+        ...
+
+    def remove(self, bot_id: int) -> None:
+        """Forget a bot."""
+        ...
+
+    def wait_new(self, bot_id: int) -> float:
+        """0 when a call may be made as this bot; seconds while the server has seen too many new tokens."""
+        ...
+
+    async def call(self, bot_id: int, method: TelegramMethod[TelegramType], timeout: float) -> TelegramType:
+        """Make one call as a bot; `timeout` seconds for all of it."""
+        ...
+
+    async def ask(self, bot_id: int, method: TelegramMethod[Any], timeout: float) -> Any:
+        """As `call`, but the result is plain JSON."""
+        ...
+
+    async def send_message(self, bot_id: int, body: dict[str, Any], timeout: float) -> Receipt:
+        """Send one message."""
+        ...
+
+    async def close(self) -> None:
+        """End every connection; calls made later fail."""
+        ...
 
 
 class LeanSession(AiohttpSession):

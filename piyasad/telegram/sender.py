@@ -34,7 +34,7 @@ from aiogram.methods.base import TelegramType
 from aiogram.types import ReactionTypeEmoji, Update
 
 from piyasad.metrics import Metrics
-from piyasad.telegram.client import Clients
+from piyasad.telegram.client import TelegramClient
 from piyasad.telegram.errors import Done, Failure, Sent, Throttled, Uncertain, UnknownBot, classify
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ TYPING_SECONDS = 4.0
 class Sender:
     """Bot API calls as outcomes instead of exceptions."""
 
-    def __init__(self, clients: Clients, metrics: Metrics) -> None:
+    def __init__(self, clients: TelegramClient, metrics: Metrics) -> None:
         self._clients = clients
         self._metrics = metrics
 
