@@ -51,7 +51,7 @@ async def _minutes(binary: str, limits: dict[str, int], minutes: int) -> tuple[l
             while not socket.exists():
                 await asyncio.sleep(0.05)
             given = {"url": url, "redis": f"unix://{socket}", "shards": SHARDS, "key": KEY, "limits": limits}
-            for shard in range(1, SHARDS + 1):
+            for shard in range(SHARDS):
                 words = json.dumps(given | {"shard": shard})
                 await stack.enter_async_context(running(sys.executable, "-m", "bench.shared_side", words))
             while not (await _counted(server.url))["requests"]:

@@ -99,7 +99,9 @@ def _options(
 @app.command(short_help="The daemon.")
 def run(
     config: Config = DEFAULT_CONFIG,
-    shard: Annotated[str, typer.Option("--shard", help="Which of n identical daemons this is: i/n, like 2/4.")] = "1/1",
+    shard: Annotated[
+        str, typer.Option("--shard", help="Which of n identical daemons this is, counted from 0: i/n.")
+    ] = "0/1",
     data_dir: DataDir = None,
     listen: Annotated[
         str | None, typer.Option("--listen", help="HOST:PORT for metrics and health, instead of [http] listen.")
@@ -111,7 +113,7 @@ def run(
     runs a private database in the data directory.
 
     Example: piyasad run --config config.toml
-    Example, the second of four that share the bots and one database: piyasad run --shard 2/4
+    Example, the first of four that share the bots and one database: piyasad run --shard 0/4 (the last is 3/4)
     """
     from piyasad.config.load import ConfigError, Problem
     from piyasad.config.shard import parse_shard

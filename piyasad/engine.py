@@ -60,7 +60,7 @@ USAGE_SECONDS = LONGEST_MONTH  # a day for the quotas, a month for the budget
 def run(
     config: Path,
     *,
-    shard: tuple[int, int] = (1, 1),
+    shard: tuple[int, int] = (0, 1),
     data_dir: Path | None = None,
     listen: str | None = None,
     overlay: Mapping[str, Any] | None = None,

@@ -104,7 +104,7 @@ class Metrics:
         self.feed_lag = histogram("feed_lag_seconds", "Age of another shard's message when we hear it", LONG_BUCKETS)
         self.bots = gauges("bots", "Bots of this shard by state", "state")
         self.bot_restarts = counter("bot_restarts", "Bots started again after a crash")
-        self.shard_info = gauges("shard_info", "Which shard this is", "shard", "shards")
+        self.shard_info = gauges("shard_info", "Which shard this is, counted from 0", "shard", "shards")
         self.loop_lag = histogram("loop_lag_seconds", "How much later than asked the event loop wakes", LATE_BUCKETS)
         self.build_info = gauges("build_info", "The running version", "version", "python")
         self.reload_successful = gauge("config_last_reload_successful", "1 when the last reload was taken")

@@ -260,7 +260,7 @@ class ChatRow:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRow:
-    """A daemon as the store knows it. `alive` says whether its lease runs."""
+    """A daemon as the store knows it: shard `shard` of 0 … `shards` − 1. `alive` says whether its lease runs."""
 
     id: str
     shard: int

@@ -230,7 +230,7 @@ class House:
         clock, settings = self.clock, self.settings
         self.metrics = Metrics()
         env = {bot.token_env or "": f"{FIRST_BOT + n}:{'a' * 35}" for n, bot in enumerate(settings.bots)}
-        self.state = LiveState(settings, (1, 1), self.seed)
+        self.state = LiveState(settings, (0, 1), self.seed)
         self.state.set(settings, env)
         self.model = Model(ServerLimits(tpd=self.tokens), clock, lambda: self.gateway.stretch(), self.seed)
         quota = Quota(Limits(tpd=self.tokens, reset=self.reset), clock, paced=True)

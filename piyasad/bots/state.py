@@ -89,7 +89,7 @@ class ChatState:
 
 
 class LiveState:
-    """Chats by id, bots by Telegram id. `shard` is (i, n)."""
+    """Chats by id, bots by Telegram id. `shard` is (i, n), 0 ≤ i < n."""
 
     def __init__(self, settings: Settings, shard: tuple[int, int], seed: int) -> None:
         self.settings = settings
@@ -163,11 +163,11 @@ class LiveState:
         index, shards = self.shard
         known = self.chats.get(chat.id)
         if known is None:
-            slots = ChatPace(share(law.chat_per_minute, index - 1, shards))
+            slots = ChatPace(share(law.chat_per_minute, index, shards))
             return ChatState(chat, conversation, law, Room(chat.id, chat.topics), slots, roster)
         if known.pace.chat_per_minute != law.chat_per_minute:
             sent = known.slots.history()
-            known.slots = ChatPace(share(law.chat_per_minute, index - 1, shards))
+            known.slots = ChatPace(share(law.chat_per_minute, index, shards))
             known.slots.refill(sent)
         known.room.retopic(chat.topics)
         known.settings, known.conversation, known.pace, known.roster = chat, conversation, law, roster

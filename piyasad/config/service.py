@@ -226,7 +226,7 @@ class SecretsSettings(Section):
 class HttpSettings(Section):
     """[http]: metrics, health, dashboard."""
 
-    listen: Address = Field("127.0.0.1:9464", description="HOST:PORT; shard i listens on the port plus i")
+    listen: Address = Field("127.0.0.1:9464", description="HOST:PORT; shard i of 0 … n−1 listens on the port plus i")
     admin_token_env: Variable | None = Field(None, description="environment variable; compulsory beyond loopback")
     hosts: tuple[Name, ...] = Field((), description="more host names that may be asked for")
 

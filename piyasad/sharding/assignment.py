@@ -14,8 +14,13 @@ def _weight(shard: int, key: int) -> bytes:
     return hashlib.sha256(f"{shard}/{key}".encode()).digest()
 
 
+def _turn(key: int) -> bytes:
+    """Where a key stands in the queue: apart from the weights, else one shard would be the last wish of the first."""
+    return hashlib.sha256(f"turn/{key}".encode()).digest()
+
+
 def assign(keys: Collection[int], shards: int) -> dict[int, int]:
-    """Rendezvous hashing with bounded loads: every key to a shard 1…n, each with ⌊N/n⌋ or ⌈N/n⌉ of them.
+    """Rendezvous hashing with bounded loads: every key to a shard 0 … n−1, each with ⌊N/n⌋ or ⌈N/n⌉ of them.
 
     Every key prefers the shard with the highest hash; keys choose in the order of their own hash, and a full shard
     sends them on to their next preference. The result depends on nothing but the set of keys and `shards`.
@@ -25,9 +30,9 @@ def assign(keys: Collection[int], shards: int) -> dict[int, int]:
     """
     if shards < 1:
         raise ValueError("shards must be at least 1")
-    unique = sorted(set(keys), key=lambda key: (_weight(0, key), key))
+    unique = sorted(set(keys), key=lambda key: (_turn(key), key))
     floor, extras = divmod(len(unique), shards)
-    load = dict.fromkeys(range(1, shards + 1), 0)
+    load = dict.fromkeys(range(shards), 0)
     owner: dict[int, int] = {}
     for key in unique:
         for shard in sorted(load, key=lambda shard: _weight(shard, key), reverse=True):

@@ -175,10 +175,10 @@ async def test_four_shards_share_the_bots_and_a_killed_one_is_replaced(
 ) -> None:
     config = write_world(sandbox, home, bots=10, chats=2, postgres=pg_dsn)
     running: dict[int, Daemon] = {}
-    stack = [daemon(config, "--shard", f"{shard}/4", name=f"shard{shard}") for shard in range(1, 5)]
+    stack = [daemon(config, "--shard", f"{shard}/4", name=f"shard{shard}") for shard in range(4)]
     entered = []
     try:
-        for shard, each in enumerate(stack, 1):
+        for shard, each in enumerate(stack):
             running[shard] = await each.__aenter__()
             entered.append(each)
         for started in running.values():
@@ -192,13 +192,13 @@ async def test_four_shards_share_the_bots_and_a_killed_one_is_replaced(
             return any(m["reply_to"] == question.id for m in sandbox.messages())
 
         await until(one_answer, "one answer from four shards", 20)
-        victim = await rows(pg_dsn, "SELECT id FROM daemon WHERE shard = 2")
+        victim = await rows(pg_dsn, "SELECT id FROM daemon WHERE shard = 0")
         orphans = {row["id"] for row in await rows(pg_dsn, "SELECT id FROM bot WHERE owner = $1", victim[0]["id"])}
         assert orphans
-        running[2].process.kill()
-        await running[2].process.wait()
-        heir = daemon(config, "--shard", "2/4", name="heir")
-        running[2] = await heir.__aenter__()
+        running[0].process.kill()
+        await running[0].process.wait()
+        heir = daemon(config, "--shard", "0/4", name="heir")
+        running[0] = await heir.__aenter__()
         entered.append(heir)
 
         async def taken_up() -> bool:

@@ -83,7 +83,7 @@ def analyze() -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_has_nothing_to_say_about_a_unit(analyze: str, tmp_path: Path, name: str) -> None:
     text = (UNITS / name).read_text(encoding="utf-8")
-    unit = tmp_path / name.replace("@.", "@2-4.")
+    unit = tmp_path / name.replace("@.", "@0-4.")
     # its program is looked for: ours is not installed here
     unit.write_text(text.replace("/opt/piyasad/bin/piyasad", "/bin/true"), encoding="utf-8")
     done = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True)
@@ -92,7 +92,7 @@ def test_systemd_has_nothing_to_say_about_a_unit(analyze: str, tmp_path: Path, n
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_unit_may_do_little(analyze: str, tmp_path: Path, name: str) -> None:
-    unit = tmp_path / name.replace("@.", "@2-4.")
+    unit = tmp_path / name.replace("@.", "@0-4.")
     shutil.copy(UNITS / name, unit)
     command = [analyze, "security", "--offline=true", "--threshold=15", "--no-pager", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -281,6 +281,6 @@ def test_the_journal_has_json_lines_and_no_secret(trial: Trial) -> None:
 
 def test_an_instance_is_the_shard_of_its_name_and_a_bad_configuration_is_not_tried_again(trial: Trial) -> None:
     state = trial.unit("shard")
-    assert "--shard 2/4 ;" in state["ExecStart"]
+    assert "--shard 3/4 ;" in state["ExecStart"]
     assert (state["ActiveState"], state["ExecMainStatus"], state["NRestarts"]) == ("failed", "2", "0")
     assert "store.postgres" in trial.text("shard.journal")

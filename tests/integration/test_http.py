@@ -38,7 +38,7 @@ class Serve(Protocol):
 
 
 def server(
-    daemon: Daemon, listen: str, shard: tuple[int, int] = (1, 1), *, exact: bool = True, **http: Any
+    daemon: Daemon, listen: str, shard: tuple[int, int] = (0, 1), *, exact: bool = True, **http: Any
 ) -> HttpServer:
     settings = Settings.model_validate({"gateway": {"route": ["offline"]}, "http": {"listen": listen, **http}})
     return HttpServer(settings, shard, Metrics(), daemon, ENV, exact=exact)
@@ -191,7 +191,7 @@ async def test_a_taken_port_is_a_configuration_error(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shard", "exact", "plus"), [((1, 1), False, 0), ((3, 4), False, 3), ((3, 4), True, 0)], ids=str
+    ("shard", "exact", "plus"), [((0, 1), False, 0), ((0, 4), False, 0), ((3, 4), False, 3), ((3, 4), True, 0)], ids=str
 )
 def test_each_shard_has_a_port_of_its_own(daemon: Daemon, shard: tuple[int, int], exact: bool, plus: int) -> None:
     assert server(daemon, "127.0.0.1:9464", shard, exact=exact).address == ("127.0.0.1", 9464 + plus)

@@ -36,7 +36,7 @@ async def shards(
     settings = bench.settings(row, pace_daily_quota=False)
     settings = settings.model_copy(update={"store": settings.store.model_copy(update={"redis": redis.url})})
     made, nerves, tasks = [], [], []
-    for number in range(1, SHARDS + 1):
+    for number in range(SHARDS):
         gateway = bench.gateway(row, share=1 / SHARDS, pace_daily_quota=False)
         gateway._accounting._on_usage = lambda usage: store.writer.add([usage])
         sharing = RedisSharing(settings, (number, SHARDS), store, gateway, SystemClock(), bench.metrics)

@@ -46,7 +46,7 @@ def stage(*hours: list[str], chat: dict[str, Any] | None = None, **pace: Any) ->
             "pace": {"prime_hours": [], "prime_delay_seconds": 30, **pace},
         }
     )
-    made = LiveState(settings, (1, 1), 1)
+    made = LiveState(settings, (0, 1), 1)
     made.set(settings, {f"T{n}": f"{7100000000 + n}:{'a' * 35}" for n in range(len(hours))})
     for bot in made.bots.values():
         bot.held = True

@@ -173,7 +173,7 @@ class House:
         self.server = Server(clock)
         self.admitted: list[tuple[float, int]] = []
         self._used: dict[float, int] = {}
-        self.shards = [Shard(Line(self.server), limits, n + 1, shards, self, amount) for n in range(shards)]
+        self.shards = [Shard(Line(self.server), limits, n, shards, self, amount) for n in range(shards)]
 
     def note(self, tokens: int) -> None:
         hour = self.clock.wall() // 3600 * 3600
