@@ -1,60 +1,60 @@
-"""The engine: start, serve, reload, drain. Builds the parts, hands them to each other and supervises their tasks.
+"""The engine: start, serve, drain. It runs the parts that `build.py` made and supervises their tasks.
 
-`cli.py` and `demo.py` call `run`. Everything that waits is handed the same clock; every bot's chance comes from the one
-seed. A changed file is applied all or nothing, and nobody that it does not concern is touched.
+`cli.py` and `demo.py` call `run`; the simulation runs an `Engine` with edges of its own. What a reload does stands in
+`reload.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
 import gc
 import os
-import random
-import secrets
-import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 import uvloop
 
 from piyasad import __version__
 from piyasad.bots.forecast import forecast_words
-from piyasad.bots.pool import BotPool
+from piyasad.bots.gauges import count_bots
 from piyasad.bots.state import LiveState
-from piyasad.clock import Clock, SystemClock
+from piyasad.build import Edges, House, Private, build, build_gateway
 from piyasad.config import Settings
-from piyasad.config.changes import diff
 from piyasad.config.load import ConfigError, Problem, load, overlay_of
 from piyasad.config.secrets import all_secrets
-from piyasad.gateway import gateway
+from piyasad.gateway.gateway import Gateway
 from piyasad.gateway.quota.budget import LONGEST_MONTH
 from piyasad.metrics import Metrics
-from piyasad.model import DaemonRow, Usage
+from piyasad.model import Usage
 from piyasad.ops import log as logs
-from piyasad.ops.http import HttpServer, Readiness
-from piyasad.ops.notify import Notifier
-from piyasad.sharding.leases import Leases
-from piyasad.store.embedded import DataDirError, Embedded
+from piyasad.ops.http import Readiness
+from piyasad.reload import Reload
+from piyasad.sharding.presence import say_missing
+from piyasad.store.embedded import DataDirError
 from piyasad.store.interface import StoreError
-from piyasad.store.postgres import PostgresStore
-from piyasad.store.server import ServerError
 from piyasad.supervise import Supervisor
-
-if TYPE_CHECKING:
-    from piyasad.sharding.redis import RedisSharing
 
 log = structlog.stdlib.get_logger(__name__)
 
-TICK_SECONDS = 1.0
-REPORT_SECONDS = 5.0
+REPORT_SECONDS = 10.0
+"""How often the daemon tells the store how it is (`status` reads it)."""
+
+TIDY_SECONDS = 3600.0
+"""How often the store makes coming partitions and drops old ones."""
+
+WATCHDOG_SECONDS = 1.0
 LAG_SECONDS = 0.1
 USAGE_SECONDS = LONGEST_MONTH  # a day for the quotas, a month for the budget
+
+SETTLE_SECONDS = 5.0
+"""What is between claim and settlement when the drain's time is over gets so much longer."""
+
+LEAVE_SECONDS = 5.0
 
 
 def run(
@@ -71,6 +71,8 @@ def run(
     Raises:
         ConfigError: the configuration, the port or the data directory cannot be used; nothing was started.
     """
+    from piyasad.system import system_edges
+
     env = dict(os.environ)
     over = overlay_of(overlay, data_dir, listen)
     settings = load(config, env=env, overlay=over)
@@ -80,196 +82,176 @@ def run(
         )
     logs.setup(settings.daemon.log_format, settings.daemon.log_level, env)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        engine = Engine(settings, config, over, env, shard, SystemClock(), exact_listen=listen is not None)
-        engine.at_once = at_once
-        return runner.run(engine.run())
+        edges = system_edges(settings, config, over, env, shard, exact_listen=listen is not None)
+        try:
+            return runner.run(Engine(settings, shard, edges, at_once=at_once).run())
+        except DataDirError as error:
+            raise ConfigError([Problem(str(config), None, "store.data_dir", str(error))]) from error
 
 
 class Engine:
     """One daemon, from start to drain."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        path: Path,
-        overlay: Mapping[str, Any],
-        env: Mapping[str, str],
-        shard: tuple[int, int],
-        clock: Clock,
-        *,
-        exact_listen: bool,
-    ) -> None:
+    def __init__(self, settings: Settings, shard: tuple[int, int], edges: Edges, *, at_once: bool = False) -> None:
         self.settings = settings
-        self._path = path
-        self._overlay = overlay
-        self._env = env
+        self.house: House | None = None
         self._shard = shard
-        self._clock = clock
-        self._exact_listen = exact_listen
+        self._edges = edges
+        self._clock = edges.clock
+        self._at_once = at_once
         self._metrics = Metrics(redis=bool(settings.store.redis) and shard[1] > 1)
-        self._notify = Notifier(env)
-        self._live = LiveState(settings, shard, settings.simulation.seed or secrets.randbits(32))
         self._supervisor: Supervisor
-        self._embedded: Embedded | None = None
-        self._store: PostgresStore | None = None
-        self._leases: Leases | None = None
-        self._gateway: gateway.Gateway | None = None
-        self._redis_sharing: RedisSharing | None = None
-        self._pool: BotPool | None = None
+        self._private: Private | None = None
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._state = "starting"
         self._forecast: list[str] = []
-        self.at_once = False
 
     async def run(self) -> int:
-        """Start, serve until a signal or a vital task's death, drain. 0 after a clean drain, 1 after a failure."""
+        """Start, serve until a signal or a vital task's death, drain. 0 after a clean drain, 1 after a failure.
+
+        Raises:
+            ConfigError: keys, route or pages cannot be used.
+            DataDirError: the private database's folder cannot be used.
+        """
         self._supervisor = Supervisor(self._clock)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._asked_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        # What can be wrong with the configuration is found before anything is opened.
-        door = self._gateway = gateway.build(
-            self.settings, self._env, self._clock, self._metrics, on_usage=self._used, share=1.0 / self._shard[1]
-        )
-        http = HttpServer(self.settings, self._shard, self._metrics, self, self._env, exact=self._exact_listen)
-        await http.start()
-        failed = ""
-        try:
-            starting = asyncio.create_task(self._start(door))
-            stopping = asyncio.create_task(self._stop.wait())
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                stopping.cancel()
-                await starting
-                failed = await self._serve()
-            else:
-                starting.cancel()
-                await asyncio.wait({starting})
-        except DataDirError as error:
-            failed = str(error)
-            raise ConfigError([Problem(str(self._path), None, "store.data_dir", failed)]) from error
-        except (StoreError, ServerError) as error:
-            failed = str(error)
-            log.error("daemon.failed", reason=failed)
-        finally:
-            await self._drain(failed)
-            await http.stop()
+        with self._edges.signals(self):
+            # What can be wrong with the configuration is found before anything is opened.
+            gateway = build_gateway(self.settings, self._shard, self._edges, self._metrics, self._used)
+            pages = self._edges.pages(self.settings, self._metrics, self)
+            if pages is not None:
+                await pages.start()
+            failed = ""
+            try:
+                failed = await self._live(gateway)
+            except StoreError as error:
+                failed = str(error)
+                if isinstance(error, DataDirError):
+                    raise
+                log.error("daemon.failed", reason=failed)
+            finally:
+                await self._drain(gateway, failed)
+                if pages is not None:
+                    await pages.stop()
         return 1 if failed else 0
 
-    def _used(self, usage: Usage) -> None:
-        if self._store is not None:
-            self._store.writer.add([usage])
+    async def _live(self, gateway: Gateway) -> str:
+        starting = asyncio.create_task(self._start(gateway))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                return ""
+            await starting
+            return await self._serve(stopping)
+        finally:
+            for task in (starting, stopping):
+                task.cancel()
+            await asyncio.wait({starting, stopping})
 
-    # --- what the HTTP pages ask
+    def _used(self, usage: Usage) -> None:
+        if self.house is not None:
+            self.house.store.add_usage([usage])
+
+    # --- what the pages and the signals ask
     def ready(self) -> Readiness:
         """Whether bots speak, and if not, why."""
         reasons = []
         if self._state != "running":
             reasons.append(self._state)
-        if self._leases is None or not self._leases.alive():
+        house = self.house
+        if house is None or not house.leases.alive():
             reasons.append("no lease")
-        elif self._pool is not None and not self._pool.held and self._live.wanted():
+        elif not house.pool.held and house.live.wanted():
             reasons.append("standby: the bots are another daemon's")
         return Readiness(not reasons, reasons)
 
-    def ask_reload(self) -> None:
-        """As SIGHUP."""
-        self._reload.set()
+    def publish(self) -> None:
+        """Set the gauges that nobody sets as things happen; the pages call it before they are read."""
+        if self.house is not None:
+            count_bots(self.house.live, self._metrics)
+            self.house.gateway.publish()
 
-    def _asked_to_stop(self) -> None:
-        if self._stop.is_set():  # a second signal means now
-            log.warning("daemon.exits_now", note="what was under way is found uncertain at the next start")
-            os._exit(130)
+    def stop(self) -> None:
+        """Drain and end."""
         self._stop.set()
 
+    def ask_reload(self) -> None:
+        """Read the configuration again soon."""
+        self._reload.set()
+
     # --- start
-    async def _start(self, door: gateway.Gateway) -> None:
-        settings, metrics = self.settings, self._metrics
-        logs.protect(*all_secrets(settings, self._env))
+    async def _start(self, gateway: Gateway) -> None:
+        settings, metrics, edges = self.settings, self._metrics, self._edges
+        logs.protect(*all_secrets(settings, edges.env))
         metrics.build_info.labels(__version__, ".".join(map(str, sys.version_info[:3]))).set(1)
-        metrics.shard_info.labels(str(self._shard[0]), str(self._shard[1])).set(1)
+        metrics.shard_info.labels(*map(str, self._shard)).set(1)
         metrics.reload_successful.set(1)
         metrics.reload_timestamp.set(self._clock.wall())
-        self._live.set(settings, self._env)
-        store = await self._open_store()
-        leases = self._leases = Leases(store, self._clock, metrics, self._daemon_row(), self._lease_lost)
-        await leases.enter(alone=self._embedded is not None)
-        chats = [chat.id for chat in settings.chats]
-        await store.ensure_chats(chats)
-        door.restore(await store.usage(self._clock.wall() - USAGE_SECONDS))
-        self._pool = BotPool(self._live, store, door, leases, self._clock, metrics, self._supervisor, self._rng())
-        await self._pool.open()
-        vital = self._supervisor.vital
-        if self._embedded is not None:
-            vital("database", self._embedded.ended())
-        vital("leases", leases.run())
-        if settings.store.redis and self._shard[1] > 1:
-            from piyasad.sharding.redis import RedisSharing  # only here: the library takes long to load
-
-            self._redis_sharing = RedisSharing(settings, self._shard, store, door, self._clock, self._metrics)
-            vital("redis", self._redis_sharing.run())
-        vital("tick", self._tick(self._pool, store, door))
-        vital("loop lag", self._watch_lag())
-        self._pool.start(at_once=self.at_once)
-        gc.collect()
-        gc.freeze()  # what lives as long as the daemon is not looked at again: a full collection would stop the loop
-        gc.set_threshold(20_000, 50, 100)
+        live = LiveState(settings, self._shard, edges.seed)
+        live.commit(await live.prepare(settings, await edges.read_tokens(settings)))
+        store, self._private = await edges.open_store(settings, metrics)
+        house = self.house = build(
+            settings, self._shard, edges, metrics, store, live, gateway, self._supervisor, self._lease_lost
+        )
+        await house.leases.enter(alone=self._private is not None)
+        await store.ensure_chats(list(house.live.chats))
+        gateway.restore(await store.usage(self._clock.wall() - USAGE_SECONDS))
+        await house.pool.open()
+        await self._begin(house)
         self._state = "running"
-        self._warn_about_the_silent()
-        self._tell_the_day(door)
-        self._notify.ready(f"{len(self._pool.held)} bots in {len(self._live.chats)} chats")
+        self._warn_of_the_silent(house)
+        self._tell_the_day(house)
+        edges.notify.ready(self._status(house))
         log.info(
             "daemon.ready",
-            bots=len(self._pool.held),
-            chats=len(self._live.chats),
+            bots=len(house.pool.held),
+            chats=len(house.live.chats),
             shard="/".join(map(str, self._shard)),
             listen=settings.http.listen,
         )
 
-    async def _open_store(self) -> PostgresStore:
-        settings = self.settings.store
-        timeout = self.settings.daemon.start_timeout_seconds
-        dsn = settings.postgres
-        if not dsn:
-            self._embedded = await Embedded.start(settings.data_dir, timeout=min(timeout, 60.0))
-            dsn = self._embedded.dsn
-        query = self._metrics.store_query
-        self._store = await PostgresStore.connect(
-            dsn,
-            self._clock,
-            start_timeout=timeout,
-            on_query=lambda name, seconds: query.labels(name).observe(seconds),
-        )
-        return self._store
+    async def _begin(self, house: House) -> None:
+        """Start every task of the daemon."""
+        vital = self._supervisor.vital
+        if self._private is not None:
+            vital("database", self._private.ended())
+        vital("leases", house.leases.run())
+        if house.sharing is not None:
+            vital("redis", house.sharing.run())
+        if house.feed is not None:
+            vital("feed", house.feed.run())
+        vital("polling", house.polling.run())
+        vital("pool", house.pool.run())
+        vital("report", self._report(house))
+        vital("tidy", self._tidy(house))
+        if self._edges.watch_lag:
+            vital("watchdog", self._watchdog())
+            vital("loop lag", self._watch_lag())
+        await house.pool.start()
+        self._supervisor.beside("resume", house.inbound.resume())
+        if self._shard[1] > 1:
+            self._supervisor.beside("presence", say_missing(house.store, self._shard[1]))
+        if self._at_once:
+            self._supervisor.beside("opening", house.pool.open_the_talk())
+        if self._edges.watch_lag:
+            gc.collect()
+            gc.freeze()  # what lives as long as the daemon is not looked at again: a full collection stops the loop
+            gc.set_threshold(20_000, 50, 100)
 
-    def _daemon_row(self) -> DaemonRow:
-        return DaemonRow(
-            id=secrets.token_hex(8),
-            shard=self._shard[0],
-            shards=self._shard[1],
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            config_hash=self.settings.config_hash,
-            beat=0.0,
-            alive=True,
-            drain="",
-        )
+    def _status(self, house: House) -> str:
+        return f"{len(house.pool.held)} bots in {len(house.live.chats)} chats"
 
-    def _rng(self) -> random.Random:
-        return random.Random(f"{self._live.seed}/engine/{self._shard[0]}")
-
-    def _tell_the_day(self, door: gateway.Gateway) -> None:
+    def _tell_the_day(self, house: House) -> None:
         """What the day's quotas allow, in words."""
-        self._forecast = forecast_words(self.settings, Counter(each.name for each in door.endpoints))
+        self._forecast = forecast_words(self.settings, Counter(each.name for each in house.gateway.endpoints))
         for words in self._forecast:
             log.info("gateway.forecast", words=words)
 
-    def _warn_about_the_silent(self) -> None:
-        for name, reason in self._live.tokenless.items():
+    def _warn_of_the_silent(self, house: House) -> None:
+        for name, reason in house.live.tokenless.items():
             log.warning("bot.parked", bot=name, reason=reason)
-        for chat in self._live.chats.values():
+        for chat in house.live.chats.values():
             if chat.settings.is_basic_group:
                 log.warning(
                     "chat.basic_group",
@@ -279,88 +261,67 @@ class Engine:
                 )
 
     # --- serve
-    async def _serve(self) -> str:
+    async def _serve(self, stopping: asyncio.Task[Any]) -> str:
         """Until told to stop: the reason for a failure, or an empty text."""
-        stop = asyncio.create_task(self._stop.wait())
         while True:
-            reload = asyncio.create_task(self._reload.wait())
-            waiting: set[asyncio.Future[Any]] = {stop, reload, self._supervisor.failed}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            asked = asyncio.create_task(self._reload.wait())
+            try:
+                waiting: set[asyncio.Future[Any]] = {stopping, asked, self._supervisor.failed}
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                asked.cancel()
             if self._supervisor.failed.done():
-                stop.cancel()
-                reload.cancel()
                 return self._supervisor.failed.result()
-            if stop.done():
-                reload.cancel()
+            if stopping.done():
                 return ""
             self._reload.clear()
             await self.reload()
 
     async def reload(self) -> bool:
         """Read the file again and apply what changed; False (and nothing changed) when it cannot be used."""
-        pool, door = self._pool, self._gateway
-        if pool is None or door is None:
-            return False  # not started yet
-        self._notify.reloading()
-        try:
-            new = await asyncio.to_thread(functools.partial(load, self._path, env=self._env, overlay=self._overlay))
-            door.apply(new)
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error(
-                    "reload.refused", file=problem.file, line=problem.line, key=problem.key, reason=problem.message
-                )
-            self._metrics.reload_successful.set(0)
-            self._notify.ready(f"reload refused: {error.problems[0].message}")
+        house = self.house
+        if house is None or self._state != "running":
             return False
-        changes = diff(self.settings, new)
-        self.settings = new
-        logs.protect(*all_secrets(new, self._env))
-        await pool.change(new, self._env)
-        for key in changes.restart:
-            log.warning("reload.needs_restart", key=key)
-        self._metrics.reload_successful.set(1)
-        self._metrics.reload_timestamp.set(self._clock.wall())
-        log.info(
-            "reload.done",
-            added=list(changes.bots.added),
-            changed=list(changes.bots.changed),
-            removed=list(changes.bots.removed),
-            unchanged=len(changes.bots.unchanged),
-            settings=list(changes.settings),
-        )
-        self._warn_about_the_silent()
-        self._tell_the_day(door)
-        self._notify.ready(f"{len(pool.held)} bots in {len(self._live.chats)} chats")
+        self._edges.notify.reloading()
+        done = await Reload(house, self._edges, self._metrics).run(self.settings)
+        if done is None:
+            self._edges.notify.ready(f"{self._status(house)}; the last reload was refused, the old configuration stays")
+            return False
+        self.settings = done
+        self._warn_of_the_silent(house)
+        self._tell_the_day(house)
+        self._edges.notify.ready(self._status(house))
         return True
 
     def _lease_lost(self) -> None:
-        if self._pool is not None:
-            self._pool.silence()
+        if self.house is not None:
+            self.house.pool.silence()
 
-    async def _tick(self, pool: BotPool, store: PostgresStore, door: gateway.Gateway) -> None:
-        """Every second: bots that are free are taken, gauges are set; every hour the store is kept tidy."""
-        tidied = reported = float("-inf")
+    async def _report(self, house: House) -> None:
+        """Tell the store how this daemon is."""
         while True:
-            now = self._clock.mono()
             try:
-                await pool.take_free()
-                self._metrics.uncertain.set((await store.counts(self._clock.wall() - 86_400)).get("uncertain", 0))
-                if now - reported > REPORT_SECONDS and self._leases is not None:
-                    reported = now
-                    await store.report(
-                        self._leases.daemon.id, {"gateway": door.report() | {"forecast": self._forecast}}
-                    )
-                if now - tidied > 3600:
-                    tidied = now
-                    await store.maintain(self._clock.wall(), self.settings.store.retention_days)
-                    self._live.budget.forget(self._clock.wall())
+                self._metrics.uncertain.set(await house.store.uncertain())
+                report = {"gateway": house.gateway.report() | {"forecast": self._forecast}}
+                await house.store.report(house.leases.daemon.id, report)
             except StoreError as error:
-                log.warning("tick.store", error=str(error))
-            pool.count()
-            door.publish()
-            self._notify.watchdog()
-            await asyncio.sleep(TICK_SECONDS)
+                log.warning("report.store", error=str(error))
+            await asyncio.sleep(REPORT_SECONDS)
+
+    async def _tidy(self, house: House) -> None:
+        """Keep the store tidy."""
+        while True:
+            try:
+                await house.store.maintain(self._clock.wall(), self.settings.store.retention_days)
+            except StoreError as error:
+                log.warning("tidy.store", error=str(error))
+            await asyncio.sleep(TIDY_SECONDS)
+
+    async def _watchdog(self) -> None:
+        """systemd's watchdog is fed by the loop itself: whatever waits for the store does not starve it."""
+        while True:
+            self._edges.notify.watchdog()
+            await asyncio.sleep(WATCHDOG_SECONDS)
 
     async def _watch_lag(self) -> None:
         while True:
@@ -369,29 +330,43 @@ class Engine:
             self._metrics.loop_lag.observe(max(0.0, self._clock.mono() - asked))
 
     # --- drain
-    async def _drain(self, failed: str) -> None:
+    async def _drain(self, gateway: Gateway, failed: str) -> None:
         """No new turns; what is under way ends or is handed back; everything settled; the store closed last."""
         began = self._clock.mono()
         self._state = "draining"
-        self._notify.stopping()
-        summary = {"failed": failed} if failed else {}
+        self._edges.notify.stopping()
+        house = self.house
         late: Collection[str] = ()
-        if self._pool is not None:
-            late = await self._pool.drain(self.settings.daemon.drain_seconds)
-            await self._pool.close()
+        if house is not None:
+            house.inbound.stop()
+            await self._supervisor.stop(["polling", "feed", "pool", "resume"], 0.0)
+            late = await house.pool.drain(self.settings.daemon.drain_seconds)
+            await self._settle(house)
+            await house.telegram.close()
         await self._supervisor.stop(list(self._supervisor.names), 0.0)
-        if self._gateway is not None:
-            await self._gateway.close()
-        if self._redis_sharing is not None:
-            await self._redis_sharing.close()
-        if self._store is not None:
-            if self._leases is not None:
-                try:
-                    async with asyncio.timeout(5):
-                        await self._leases.leave(f"drained in {self._clock.mono() - began:.1f} s, cut off {len(late)}")
-                except (StoreError, TimeoutError) as error:
-                    log.warning("drain.lease", error=str(error) or "timeout")
-            await self._store.close()
-        if self._embedded is not None:
-            await self._embedded.stop()
-        log.info("daemon.stopped", seconds=round(self._clock.mono() - began, 2), cut_off=len(late), **summary)
+        await gateway.close()
+        if house is not None:
+            if house.sharing is not None:
+                await house.sharing.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._leave(house, f"drained in {self._clock.mono() - began:.1f} s, cut off {len(late)}")
+            await house.store.close()
+        if self._private is not None:
+            await self._private.stop()
+        why = {"failed": failed} if failed else {}
+        log.info("daemon.stopped", seconds=round(self._clock.mono() - began, 2), cut_off=len(late), **why)
+
+    async def _settle(self, house: House) -> None:
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await house.delivery.settled()
+                await house.inbound.settled()
+        except TimeoutError:
+            log.warning("drain.unsettled", note="rows still sending are found uncertain at the next start")
+
+    async def _leave(self, house: House, summary: str) -> None:
+        try:
+            await house.leases.leave(summary)
+        except StoreError as error:
+            log.warning("drain.lease", error=str(error))

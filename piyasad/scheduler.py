@@ -71,6 +71,10 @@ class BotLoop:
         """Stimuli not taken yet."""
         return len(self._inbox)
 
+    def pending(self) -> list[Stimulus]:
+        """The stimuli not taken yet, oldest first."""
+        return list(self._inbox)
+
     def wake(self, stimulus: Stimulus) -> None:
         """Something was said to this bot: its next turn answers it, at once."""
         if all((known.chat_id, known.telegram_id) != (stimulus.chat_id, stimulus.telegram_id) for known in self._inbox):

@@ -38,6 +38,22 @@ class Supervisor:
         """The names of the tasks that run."""
         return self._tasks.keys()
 
+    def runs(self, name: str) -> bool:
+        """Whether a task of that name runs (or still ends)."""
+        return name in self._tasks
+
+    async def ended(self, name: str) -> None:
+        """Wait until the task of that name has ended; at once where there is none."""
+        task = self._tasks.get(name)
+        if task is not None:
+            await asyncio.wait({task})
+
+    def cut(self, name: str) -> None:
+        """Cancel a task and do not wait for it."""
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+
     def vital(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run a task that must not end before it is cancelled."""
         self._refuse_a_second(name, work)

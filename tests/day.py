@@ -14,7 +14,6 @@ from typing import Any, cast
 from piyasad.bots.activity import ActivityPlan
 from piyasad.bots.disclosure import Discloser
 from piyasad.bots.inbound import Inbound
-from piyasad.bots.pool import guards_of
 from piyasad.bots.state import LiveState
 from piyasad.bots.timing import BotTiming
 from piyasad.bots.turn import Parts, TurnTaker
@@ -27,6 +26,7 @@ from piyasad.gateway.endpoint import Endpoint
 from piyasad.gateway.estimate import Estimator
 from piyasad.gateway.gateway import Gateway
 from piyasad.gateway.quota.quota import Limits, Quota
+from piyasad.guards.chosen import guards_of
 from piyasad.metrics import Metrics
 from piyasad.model import Claim, Class, DaemonRow, Draft, Kind, Lease, Message, Received, State, Stimulus, TurnTrace
 from piyasad.providers.interface import Completion, Request, Throttled

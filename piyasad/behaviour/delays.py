@@ -202,9 +202,15 @@ class HourlyLimit:
         self._hour: int | None = None
         self._cap = self._high
 
+    def change(self, limits: HourlyRange) -> None:
+        """Take other limits; what was sent still counts."""
+        if (limits.min, limits.max) != (self._low, self._high):
+            self._low, self._high = limits.min, limits.max
+            self._hour = None
+
     def refill(self, times: Iterable[float]) -> None:
-        """Take over the sends of the last hour from the ledger."""
-        self._times = sorted([*self._times, *times])
+        """The sends of the last hour are these, as the ledger has them."""
+        self._times = sorted(times)
 
     def record(self, at: float) -> None:
         """A message (an answer too) was sent."""

@@ -6,6 +6,7 @@ A chat's bots are known on every shard (each hears the whole room); only some of
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from piyasad.chat.answer_budget import AnswerBudget
 from piyasad.chat.pace import ChatPace, share
 from piyasad.chat.window import Room
 from piyasad.config import BotSettings, ChatSettings, ConversationSettings, PaceSettings, Settings
-from piyasad.config.secrets import Missing, Secret, bot_token, telegram_id
+from piyasad.config.secrets import Missing, Secret, telegram_id
 from piyasad.language.text import fold
 from piyasad.model import Message
 from piyasad.personas.profile import Persona
@@ -23,6 +24,9 @@ from piyasad.personas.prompt import system_text
 
 SHORT_WORDS = 3
 """A line of so many words or fewer is a short one (see guards/repetition.py)."""
+
+BOTS_AT_ONCE = 25
+"""So many personas are built before others get a turn of the loop: about 10 ms of work."""
 
 AWAKE_FOR_SECONDS = 30.0
 """How long the count of a chat's active bots is good before it is taken anew."""
@@ -50,6 +54,13 @@ class BotState:
     refreshed_at: float = 0.0
     answering: int = 0
     barred: dict[int, str] = field(default_factory=dict)
+
+    def carry(self, known: BotState) -> None:
+        """The same account under other settings: what it did and may do still counts."""
+        self.rng, self.hourly, self.said, self.short = known.rng, known.hourly, known.said, known.short
+        self.held, self.fence, self.barred, self.answering = known.held, known.fence, known.barred, known.answering
+        self.since_refresh, self.refreshed_at = known.since_refresh, known.refreshed_at
+        self.disclosed = known.disclosed and known.settings.name == self.settings.name
 
     def remember(self, normalised: str, at: float, keep_seconds: float) -> None:
         """Note a text that was sent, for the repetition guard; forget what is older than `keep_seconds`."""
@@ -88,6 +99,15 @@ class ChatState:
         return not self.settings.is_basic_group
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration ready to be put in place: `LiveState.prepare` makes it, `commit` takes it."""
+
+    settings: Settings
+    bots: dict[int, BotState]
+    tokenless: dict[str, str]
+
+
 class LiveState:
     """Chats by id, bots by Telegram id. `shard` is (i, n), 0 ≤ i < n."""
 
@@ -117,49 +137,58 @@ class LiveState:
         chats = tuple(self.moved.get(chat_id, chat_id) for chat_id in bot.chats)
         return bot if chats == bot.chats else bot.model_copy(update={"chats": chats})
 
-    def set(self, settings: Settings, env: Mapping[str, str]) -> None:
-        """Make it what a configuration says; what it does not change keeps its state."""
+    async def prepare(self, settings: Settings, tokens: Mapping[str, Secret | Missing]) -> Prepared:
+        """What `commit` will put in place: personas are built, a few at a time, and nothing here is changed.
+
+        Args:
+            tokens: by the bots' names, as they were found.
+        """
         if self.moved:
             chats = tuple(chat.model_copy(update={"id": self.moved.get(chat.id, chat.id)}) for chat in settings.chats)
             settings = settings.model_copy(update={"chats": chats, "bots": tuple(map(self._moved, settings.bots))})
-        self.settings = settings
         bots: dict[int, BotState] = {}
-        self.tokenless = {}
-        for bot in settings.bots:
-            token = bot_token(settings, bot, env)
+        tokenless: dict[str, str] = {}
+        for number, bot in enumerate(settings.bots, 1):
+            token = tokens[bot.name]
             if isinstance(token, Missing):
-                self.tokenless[bot.name] = token.reason
-                continue
-            bot_id = telegram_id(token)
-            bots[bot_id] = self._bot(bot_id, bot, token)
-        self.bots = bots
-        self.by_name = {state.settings.name: bot_id for bot_id, state in bots.items()}
-        self.chats = {chat.id: self._chat(chat) for chat in settings.chats if chat.enabled}
+                tokenless[bot.name] = token.reason
+            else:
+                bots[telegram_id(token)] = self._bot(settings, bot, token)
+            if number % BOTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return Prepared(settings, bots, tokenless)
 
-    def _bot(self, bot_id: int, bot: BotSettings, token: Secret) -> BotState:
+    def commit(self, prepared: Prepared) -> None:
+        """Put it in place: references are swapped, nothing is awaited, nothing can fail."""
+        settings = self.settings = prepared.settings
+        before, self.bots, self.tokenless = self.bots, prepared.bots, prepared.tokenless
+        rosters: dict[int, dict[int, Persona]] = {}
+        for bot in self.bots.values():
+            known = before.get(bot.id, bot)
+            if known is not bot:
+                bot.carry(known)
+            bot.parked = "" if bot.settings.enabled else "enabled = false"
+            bot.hourly.change(settings.pace.hourly_limit)
+            if bot.settings.enabled:
+                for chat_id in bot.settings.chats:
+                    rosters.setdefault(chat_id, {})[bot.id] = bot.persona
+        self.by_name = {state.settings.name: bot_id for bot_id, state in self.bots.items()}
+        self.chats = {chat.id: self._chat(chat, rosters.get(chat.id, {})) for chat in settings.chats if chat.enabled}
+
+    def _bot(self, settings: Settings, bot: BotSettings, token: Secret) -> BotState:
+        bot_id = telegram_id(token)
         known = self.bots.get(bot_id)
-        limit = self.settings.pace.hourly_limit
-        parked = "" if bot.enabled else "enabled = false"
         if known is not None and known.settings == bot and known.token == token:
-            known.parked = parked
             return known
         persona = Persona.of(bot, bot_id)
-        rng = random.Random(f"{self.seed}/{bot_id}")
         system = system_text(persona)
-        state = BotState(bot_id, bot, persona, token, parked, rng, delays.HourlyLimit(limit, rng), system, fold(system))
-        if known is not None:  # the same account with another persona: what it did still counts
-            state.hourly, state.said, state.short = known.hourly, known.said, known.short
-            state.held, state.disclosed = known.held, known.disclosed and known.settings.name == bot.name
-        return state
+        rng = random.Random(f"{self.seed}/{bot_id}")
+        hourly = delays.HourlyLimit(settings.pace.hourly_limit, rng)
+        return BotState(bot_id, bot, persona, token, "", rng, hourly, system, fold(system))
 
-    def _chat(self, chat: ChatSettings) -> ChatState:
+    def _chat(self, chat: ChatSettings, roster: dict[int, Persona]) -> ChatState:
         conversation = self.settings.conversation_for(chat.id)
         law = self.settings.pace_for(chat.id)
-        roster = {
-            state.id: state.persona
-            for state in self.bots.values()
-            if chat.id in state.settings.chats and state.settings.enabled
-        }
         index, shards = self.shard
         known = self.chats.get(chat.id)
         if known is None:

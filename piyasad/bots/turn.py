@@ -6,7 +6,6 @@ here they are put in order, timed, counted and traced. A dropped line is silence
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -64,7 +63,7 @@ class Parts:
     discloser: Discloser
     clock: Clock
     metrics: Metrics
-    guards: Sequence[Guard]
+    guards: list[Guard]
 
 
 class TurnTaker:

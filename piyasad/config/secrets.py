@@ -73,6 +73,11 @@ def bot_token(settings: Settings, bot: BotSettings, env: Mapping[str, str]) -> S
     return Secret(text)
 
 
+def bot_tokens(settings: Settings, env: Mapping[str, str]) -> dict[str, Secret | Missing]:
+    """Every bot's token, by its name. It reads files: not on the loop."""
+    return {bot.name: bot_token(settings, bot, env) for bot in settings.bots}
+
+
 def provider_keys(settings: Settings, name: str, env: Mapping[str, str]) -> list[Secret] | Missing:
     """A provider's keys; an empty list where it needs none (offline, or a server on this machine or network)."""
     provider = settings.provider(name)

@@ -146,9 +146,13 @@ class Settings(Section):
     def provider(self, name: str) -> ProviderSettings | None:
         """A provider with its preset filled in; what the file wrote itself is in `providers[name].model_fields_set`."""
         written = self.providers.get(name)
-        preset = PRESETS.get((written.preset if written else None) or name)
-        if written is None or preset is None:
-            return written or preset
+        named = (written.preset if written else None) or name
+        preset = PRESETS.get(named)
+        if preset is None:
+            return written
+        preset = preset.model_copy(update={"preset": named})
+        if written is None:
+            return preset
         keys = written.model_fields_set - {"preset"}
         if keys & {"api_key_env", "api_key_file"}:  # who names a place for the key means that place alone
             keys |= {"api_key_env", "api_key_file"}

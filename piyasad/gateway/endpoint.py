@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -25,7 +25,7 @@ from piyasad.gateway.quota.meter import Meter
 from piyasad.gateway.quota.quota import Limits, Quota
 from piyasad.providers.anthropic import AnthropicProvider
 from piyasad.providers.gemini import GeminiProvider
-from piyasad.providers.http import Client, HttpProvider
+from piyasad.providers.http import HttpProvider, make_client
 from piyasad.providers.interface import Provider
 from piyasad.providers.openai import OpenAIProvider
 
@@ -78,11 +78,48 @@ class Endpoint:
         return 0 if self.is_free else math.ceil(self.cost(prompt, cached, spent) * MICROS)
 
 
+class ProviderSource(Protocol):
+    """Where providers come from: `HttpProviders` for the daemon, the simulation's models for a virtual day."""
+
+    def open(self, name: str, settings: ProviderSettings, key: str) -> Provider:
+        """The provider `name` with one key.
+
+        Raises:
+            ValueError: the settings lack something; the text says what to set.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class HttpProviders:
+    """Providers over HTTP, all on one client."""
+
+    def __init__(self) -> None:
+        self._client = make_client()
+
+    def open(self, name: str, settings: ProviderSettings, key: str) -> Provider:
+        """See `ProviderSource.open`."""
+        kind = _KINDS.get(settings.kind or "")
+        if kind is None or not settings.model or not settings.base_url:
+            missing = "kind" if kind is None else "base_url" if settings.model else "model"
+            raise ValueError(f"set [providers.{name}] {missing}")
+        made = kind(name, settings.base_url, key, settings.model, self._client, temperature=settings.temperature)
+        made.requests_a_day = settings.preset == "groq" or ".groq.com/" in settings.base_url
+        return made
+
+    async def close(self) -> None:
+        """Close the client; calls made later fail."""
+        await self._client.aclose()
+
+
 def open_endpoints(
     settings: Settings,
     env: Mapping[str, str],
     clock: Clock,
-    client: Client,
+    providers: ProviderSource,
     *,
     share: float = 1.0,
     known: Mapping[tuple[str, str], Endpoint] | None = None,
@@ -108,7 +145,7 @@ def open_endpoints(
             log.warning("gateway.provider_left_out", provider=name, reason=reason)
             continue
         try:
-            endpoints += _of_provider(name, provider, keys, clock, client, share, settings, known or {}, money)
+            endpoints += _of_provider(name, provider, keys, clock, providers, share, settings, known or {}, money)
         except ValueError as error:
             reasons.append(f"{name}: {error}")
             log.warning("gateway.provider_left_out", provider=name, reason=str(error))
@@ -143,7 +180,7 @@ def _of_provider(
     settings: ProviderSettings,
     keys: list[Secret],
     clock: Clock,
-    client: Client,
+    providers: ProviderSource,
     share: float,
     root: Settings,
     known: Mapping[tuple[str, str], Endpoint],
@@ -158,7 +195,6 @@ def _of_provider(
     paced = root.gateway.pace_daily_quota
     in_file = root.providers.get(name)
     written = in_file.model_fields_set if in_file is not None else set()
-    preset = (in_file.preset if in_file is not None else None) or name
     shared: Quota | None = None
     found = []
     for key in [secret.reveal() for secret in keys] or [""]:
@@ -168,8 +204,7 @@ def _of_provider(
         if settings.separate_quota or shared is None:
             shared = before.quota if before is not None and before.quota is not None else None
             shared = shared or Quota(limits, clock, share=share, paced=paced, written=written, money=money)
-        provider = _provider(name, settings, key, client)
-        provider.requests_a_day = preset == "groq" or ".groq.com/" in (settings.base_url or "")
+        provider = providers.open(name, settings, key)
         same = before is not None and before.provider.model == provider.model
         found.append(
             Endpoint(
@@ -187,11 +222,3 @@ def _of_provider(
             )
         )
     return found
-
-
-def _provider(name: str, settings: ProviderSettings, key: str, client: Client) -> HttpProvider:
-    kind = _KINDS.get(settings.kind or "")
-    if kind is None or not settings.model or not settings.base_url:
-        missing = "kind" if kind is None else "base_url" if settings.model else "model"
-        raise ValueError(f"set [providers.{name}] {missing}")
-    return kind(name, settings.base_url, key, settings.model, client, temperature=settings.temperature)

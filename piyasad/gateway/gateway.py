@@ -14,7 +14,7 @@ import structlog
 from piyasad.clock import Clock
 from piyasad.config.settings import Settings
 from piyasad.gateway.admission import Admission, Job, Sharer
-from piyasad.gateway.endpoint import Endpoint, open_endpoints
+from piyasad.gateway.endpoint import Endpoint, HttpProviders, ProviderSource, open_endpoints
 from piyasad.gateway.quota.budget import Budget
 from piyasad.gateway.quota.demand import Plan
 from piyasad.gateway.quota.quota import Quota, Ticket
@@ -22,7 +22,6 @@ from piyasad.gateway.route import Route
 from piyasad.gateway.usage import Accounting
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
-from piyasad.providers.http import Client, make_client
 from piyasad.providers.interface import (
     BadKey,
     BadModel,
@@ -59,7 +58,7 @@ class Gateway:
         timeout_seconds: float = 30.0,
         paced: bool = True,
         on_usage: Callable[[Usage], None] | None = None,
-        client: Client | None = None,
+        providers: ProviderSource | None = None,
         env: Mapping[str, str] | None = None,
         share: float = 1.0,
         budget: Budget | None = None,
@@ -68,7 +67,7 @@ class Gateway:
         self._clock = clock
         self._accounting = Accounting(clock, metrics, on_usage)
         self._timeout = timeout_seconds
-        self._client = client
+        self._providers = providers
         self._env = env or {}
         self._admission = Admission(self.endpoints, clock, self._accounting)
 
@@ -123,19 +122,21 @@ class Gateway:
         """Count what earlier processes used. To be called once, before the first request."""
         self.endpoints.restore(rows)
 
-    def apply(self, settings: Settings) -> None:
-        """Take a new configuration: all or nothing. Quotas, breakers and what was learned go on.
+    def prepare(self, settings: Settings) -> list[Endpoint]:
+        """The endpoints that a new configuration wants; nothing is changed. Quotas, breakers, what was learned go on.
 
         Raises:
-            ConfigError: no provider of the route can be used; everything stays as it was.
+            ConfigError: no provider of the route can be used.
         """
-        if self._client is None:
-            self._client = make_client()
+        if self._providers is None:
+            self._providers = HttpProviders()
         known = {(endpoint.name, endpoint.label): endpoint for endpoint in self.endpoints}
-        endpoints = open_endpoints(
-            settings, self._env, self._clock, self._client, share=self.endpoints.share, known=known
+        return open_endpoints(
+            settings, self._env, self._clock, self._providers, share=self.endpoints.share, known=known
         )
-        # From here on nothing can fail.
+
+    def commit(self, settings: Settings, endpoints: Sequence[Endpoint]) -> None:
+        """Take a new configuration with the endpoints that were prepared for it. It cannot fail."""
         self._timeout = settings.gateway.timeout_seconds
         gateway = settings.gateway
         self.endpoints.budget.change(
@@ -149,9 +150,9 @@ class Gateway:
         self._admission.close()
         for endpoint in self.endpoints:
             await endpoint.provider.close()
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._providers is not None:
+            await self._providers.close()
+            self._providers = None
 
     # --- one call
     async def _call(self, job: Job, endpoint: Endpoint, ticket: Ticket | None) -> Completion:
@@ -268,25 +269,26 @@ def build(
     *,
     on_usage: Callable[[Usage], None] | None = None,
     share: float = 1.0,
+    providers: ProviderSource | None = None,
 ) -> Gateway:
-    """The gateway of a configuration; `share` is 1/n for one of n shards. It owns its connections: `close()` it.
+    """The gateway of a configuration; `share` is 1/n for one of n shards. It owns its providers: `close()` it.
 
     Raises:
         ConfigError: no provider of the route can be used.
     """
-    client = make_client()
+    providers = providers or HttpProviders()
     budget = Budget(clock)
     budget.change(
         settings.gateway.budget_usd_per_day, settings.gateway.budget_usd_per_month, settings.zone, share=share
     )
     return Gateway(
-        open_endpoints(settings, env, clock, client, share=share, money=budget.shared()),
+        open_endpoints(settings, env, clock, providers, share=share, money=budget.shared()),
         clock,
         metrics,
         timeout_seconds=settings.gateway.timeout_seconds,
         paced=settings.gateway.pace_daily_quota,
         on_usage=on_usage,
-        client=client,
+        providers=providers,
         env=env,
         share=share,
         budget=budget,

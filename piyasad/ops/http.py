@@ -45,6 +45,10 @@ class Daemon(Protocol):
         """Readiness now."""
         ...
 
+    def publish(self) -> None:
+        """Bring the gauges up to date: they are about to be read."""
+        ...
+
     def ask_reload(self) -> None:
         """Begin a reload."""
         ...
@@ -164,6 +168,7 @@ class HttpServer:
         )
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
+        self._daemon.publish()
         body = await exposition.render(self._metrics)
         return web.Response(body=body, headers={"Content-Type": exposition.CONTENT_TYPE})
 

@@ -117,6 +117,11 @@ def setup(form: Literal["auto", "json", "console"], level: str, env: Mapping[str
     sys.excepthook = _uncaught
 
 
+def set_level(level: str) -> None:
+    """Take another level from now on."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """The last words of a daemon that fails: a traceback like any other, redacted."""
     logging.getLogger("piyasad").critical("daemon.died", exc_info=(kind, error, trace))

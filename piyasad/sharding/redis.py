@@ -13,9 +13,8 @@ from piyasad.gateway.quota.budget import LONGEST_MONTH
 from piyasad.gateway.sharing import Sharing, State
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
-from piyasad.store.buckets import SharedLost
+from piyasad.store.buckets import SharedBuckets, SharedLost
 from piyasad.store.interface import Store, StoreError
-from piyasad.store.redis import RedisBuckets
 
 
 class RedisSharing:
@@ -27,13 +26,14 @@ class RedisSharing:
         shard: tuple[int, int],
         store: Store,
         gateway: Gateway,
+        buckets: SharedBuckets,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._store = store
         self._clock = clock
         self._metrics = metrics
-        self._buckets = RedisBuckets(settings.store.redis)
+        self._buckets = buckets
         self._sharing = Sharing(
             self._buckets,
             gateway.endpoints,

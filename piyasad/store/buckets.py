@@ -98,6 +98,10 @@ class SharedBuckets(Protocol):
         """This shard is present for `ttl` more seconds; how many are, of all."""
         ...
 
+    async def close(self) -> None:
+        """Give connections back; calls under way are lost."""
+        ...
+
     async def begin(self) -> Remembered:
         """Adopt the server's memory."""
         ...

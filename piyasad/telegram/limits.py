@@ -39,6 +39,10 @@ class Window:
         self._seconds = seconds
         self._times: list[float] = []
 
+    def change(self, limit: int, seconds: float) -> None:
+        """Another limit. What a longer window would still have to know of the past was kept where it was in force."""
+        self._limit, self._seconds = limit, seconds
+
     def wait(self, now: float) -> float:
         """Seconds until one more may go; 0: now."""
         times = self._times
@@ -101,6 +105,18 @@ class SendLimits:
         self._margin = margin
         self._tokens: dict[int, _Token] = {}
         self._swept = NEVER
+
+    def change(self, per_second: int, chat_per_second: int, group_per_minute: int, margin: float) -> None:
+        """Take other limits; what was sent still counts."""
+        self._per_second = per_second
+        self._chat_per_second = chat_per_second
+        self._group_per_minute = group_per_minute
+        self._margin = margin
+        for token in self._tokens.values():
+            token.second.change(per_second, SECOND + margin)
+            for chat in token.chats.values():
+                chat.second.change(chat_per_second, SECOND + margin)
+                chat.minute.change(group_per_minute, MINUTE + margin)
 
     def __len__(self) -> int:
         """How many tokens' windows are kept."""

@@ -127,6 +127,11 @@ class Sender:
         me = await self.call(bot_id, GetMe(), CALL_SECONDS)
         return bool(me[0].can_read_all_group_messages) if isinstance(me, tuple) else me
 
+    async def username(self, bot_id: int) -> str | Failure:
+        """Whose account the token is (getMe)."""
+        me = await self.call(bot_id, GetMe(), CALL_SECONDS)
+        return me[0].username or "" if isinstance(me, tuple) else me
+
     async def is_admin(self, bot_id: int, chat_id: int) -> bool | Failure:
         """Whether the bot is an administrator of the chat."""
         member = await self._ask(bot_id, GetChatMember(chat_id=chat_id, user_id=bot_id))

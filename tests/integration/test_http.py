@@ -29,6 +29,9 @@ class Daemon:
     def ready(self) -> Readiness:
         return self.state
 
+    def publish(self) -> None:
+        return None
+
     def ask_reload(self) -> None:
         self.reloads += 1
 

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 import pytest
 
 from piyasad.clock import SystemClock
+from piyasad.config import Settings
 from piyasad.config.problems import ConfigError
+from piyasad.gateway.gateway import Gateway
 from piyasad.model import Class, Usage
 from piyasad.providers.interface import (
     BadKey,
@@ -28,6 +30,11 @@ from piyasad.sandbox.llm import LlmConfig, LlmKey
 from piyasad.sandbox.llm_faults import Fault
 from piyasad.sandbox.llm_limits import Limits
 from tests.llm_bench import ENV, MODEL, Bench, a_bench, within
+
+
+def apply(gateway: Gateway, settings: Settings) -> None:
+    """What a reload does."""
+    gateway.commit(settings, gateway.prepare(settings))
 
 
 @pytest.fixture
@@ -98,7 +105,7 @@ async def test_a_bad_key_is_out_until_the_reload_and_is_told_once(bench: Bench) 
     assert bench.count("bad_key") == 1
     bench.llm.add_key(LlmKey("key-a"))
     assert (await gateway.complete(within(5))).provider == "b"
-    gateway.apply(bench.settings({}, {}))
+    apply(gateway, bench.settings({}, {}))
     assert (await gateway.complete(within(5))).provider == "a"
 
 
@@ -320,10 +327,10 @@ async def test_a_cancelled_turn_frees_its_place(bench: Bench) -> None:
 async def test_a_reload_keeps_usage_and_a_bad_one_changes_nothing(bench: Bench) -> None:
     gateway = bench.gateway({"rpm": 3}, pace_daily_quota=False)
     await gateway.complete(within(5))
-    gateway.apply(bench.settings({"rpm": 2}))
+    apply(gateway, bench.settings({"rpm": 2}))
     assert gateway.endpoints.remaining() == {"a": {"rpm": 0.5}}
     with pytest.raises(ConfigError):
-        gateway.apply(bench.settings({"api_key_env": "NOT_SET"}, route=["a"]))
+        apply(gateway, bench.settings({"api_key_env": "NOT_SET"}, route=["a"]))
     await gateway.complete(within(5))
     with pytest.raises(Throttled):
         await gateway.complete(within(0.5))
@@ -356,13 +363,13 @@ async def test_the_day_is_paced_by_what_was_wanted(bench: Bench) -> None:
     assert gateway.stretch() == 1.0
     for _ in range(30):
         await gateway.complete(within(5))
-    gateway.apply(bench.settings({"tpd": 20_000}))  # a reload reckons anew
+    apply(gateway, bench.settings({"tpd": 20_000}))  # a reload reckons anew
     assert gateway.stretch() > 5
     gateway.publish()
     assert bench.metrics.quota_stretch_ratio._value.get() > 5
-    gateway.apply(bench.settings({"tpd": 20_000}, {}))  # b has no daily quota: the day cannot run dry
+    apply(gateway, bench.settings({"tpd": 20_000}, {}))  # b has no daily quota: the day cannot run dry
     assert gateway.stretch() == 1.0
-    gateway.apply(bench.settings({"tpd": 20_000}, pace_daily_quota=False))
+    apply(gateway, bench.settings({"tpd": 20_000}, pace_daily_quota=False))
     assert gateway.stretch() == 1.0
 
 

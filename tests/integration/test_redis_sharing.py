@@ -16,6 +16,7 @@ from piyasad.providers.interface import ProviderError
 from piyasad.sandbox.llm_limits import Limits
 from piyasad.sharding.redis import RedisSharing
 from piyasad.store.postgres import PostgresStore
+from piyasad.store.redis import RedisBuckets
 from tests.fixtures.redis import RedisServer
 from tests.llm_bench import Bench, a_bench, within
 
@@ -39,7 +40,9 @@ async def shards(
     for number in range(SHARDS):
         gateway = bench.gateway(row, share=1 / SHARDS, pace_daily_quota=False)
         gateway._accounting._on_usage = lambda usage: store.writer.add([usage])
-        sharing = RedisSharing(settings, (number, SHARDS), store, gateway, SystemClock(), bench.metrics)
+        sharing = RedisSharing(
+            settings, (number, SHARDS), store, gateway, RedisBuckets(redis.url), SystemClock(), bench.metrics
+        )
         tasks.append(asyncio.create_task(sharing.run()))
         made.append(gateway)
         nerves.append(sharing)

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piyasad import guards
-from piyasad.bots.pool import guards_of
 from piyasad.chat.window import Line, Room
 from piyasad.config import Settings
 from piyasad.config.load import default_config, load
 from piyasad.guards.case import Case, Verdict
+from piyasad.guards.chosen import guards_of
 from piyasad.guards.cleanup import clean
 from piyasad.guards.language import LanguageGuard
 from piyasad.language.text import fold

@@ -27,6 +27,8 @@ FLOORS = (
     {"scheduler", "supervise"},
     {"bots"},
     {"ops"},
+    {"build"},
+    {"reload", "system"},
     {"engine"},
     {"commands"},
     {"cli"},

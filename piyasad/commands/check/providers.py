@@ -18,9 +18,9 @@ from piyasad.commands.check.finding import Finding, Level
 from piyasad.commands.check.models import is_listed, nearest
 from piyasad.config.secrets import Missing, provider_keys
 from piyasad.config.settings import Settings
-from piyasad.gateway.endpoint import Endpoint, fingerprint, open_endpoints
+from piyasad.gateway.endpoint import Endpoint, HttpProviders, fingerprint, open_endpoints
 from piyasad.model import Class
-from piyasad.providers.http import HttpProvider, make_client
+from piyasad.providers.http import HttpProvider
 from piyasad.providers.interface import (
     BadKey,
     BadModel,
@@ -86,10 +86,10 @@ async def ask(settings: Settings, env: Mapping[str, str], clock: Clock, names: S
         names: providers of the route that have all they need.
     """
     gateway = settings.gateway.model_copy(update={"route": tuple(dict.fromkeys(names))})
-    client = make_client()
+    providers = HttpProviders()
     try:
         endpoints = (
-            open_endpoints(settings.model_copy(update={"gateway": gateway}), env, clock, client) if names else []
+            open_endpoints(settings.model_copy(update={"gateway": gateway}), env, clock, providers) if names else []
         )
         seconds = min(TEXT_SECONDS, settings.gateway.timeout_seconds)
         broken = _unsendable(settings, env, names)
@@ -101,7 +101,7 @@ async def ask(settings: Settings, env: Mapping[str, str], clock: Clock, names: S
             )
         )
     finally:
-        await client.aclose()
+        await providers.close()
     offline = any(not isinstance(endpoint.provider, HttpProvider) for endpoint in endpoints)
     works = offline or any(each.works for each in asked)
     found = dict.fromkeys(finding for each in asked for finding in _findings(each))
