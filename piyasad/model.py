@@ -5,7 +5,8 @@ Everything here is immutable and knows no I/O. Times are Unix seconds (float) un
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -271,6 +272,7 @@ class DaemonRow:
     beat: float
     alive: bool
     drain: str
+    report: Mapping[str, Any] = field(default_factory=dict)  # what it says of itself, see `Store.report`
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,3 +301,14 @@ class Usage:
     cached: int
     completion: int
     cost: float
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together, at this one's time."""
+        return replace(
+            self,
+            requests=self.requests + other.requests,
+            prompt=self.prompt + other.prompt,
+            cached=self.cached + other.cached,
+            completion=self.completion + other.completion,
+            cost=self.cost + other.cost,
+        )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.redis", "tests.fixtures.sandbox"]
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.redis", "tests.fixtures.sandbox", "tests.fixtures.store"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

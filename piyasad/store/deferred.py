@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import asyncpg
@@ -59,13 +60,8 @@ class Deferred:
             hour = row.at - row.at % 3600
             key = (clean(row.provider), clean(row.key), clean(row.model), hour)
             had = self._usage.get(key)
-            self._usage[key] = Usage(
-                *key,
-                requests=row.requests + (had.requests if had else 0),
-                prompt=row.prompt + (had.prompt if had else 0),
-                cached=row.cached + (had.cached if had else 0),
-                completion=row.completion + (had.completion if had else 0),
-                cost=row.cost + (had.cost if had else 0.0),
+            self._usage[key] = (
+                replace(row, provider=key[0], key=key[1], model=key[2], at=hour) if had is None else had.plus(row)
             )
 
     async def write(self, connection: asyncpg.Connection) -> None:

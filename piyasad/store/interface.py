@@ -38,13 +38,25 @@ NOTICE_SECONDS = 60.0
 NOTICE_AGAIN_SECONDS = 600.0
 """A renewal that failed is tried again after so long (behaviour 5)."""
 
+WITNESS_BEFORE_SECONDS = 180.0
+"""A message seen may have been claimed that long before Telegram's date: waiting, retries and a slow request …"""
+
+WITNESS_AFTER_SECONDS = 5.0
+"""… or after it, when the clocks of Telegram and the store differ."""
+
+LATE_SECONDS = 600.0
+"""A row is sent at most so long after its claim: how far `said` looks back for rows that were sent late."""
+
 
 class StoreError(Exception):
     """The store could not do it: the connection is down or the database refused. The text is safe to show."""
 
 
 class Store(Protocol):
-    """Durable state. Every method may raise `StoreError`."""
+    """Durable state, as one daemon sees it. Every method may raise `StoreError`.
+
+    A call ends within a bounded time, and a cancelled one with `CancelledError`, also while the server hangs.
+    """
 
     async def close(self) -> None:
         """Flush the writer and close connections."""
@@ -70,7 +82,8 @@ class Store(Protocol):
     async def free_in(self, bot_ids: Collection[int]) -> float | None:
         """Seconds until the first lease of another daemon that holds one of these bots ends; None when none does.
 
-        A standby sleeps until then instead of looking every second.
+        0 when one has ended already: `take` gets that bot. "Another" is whoever did not `enter` here. A standby sleeps
+        until then instead of looking every second.
         """
         ...
 
@@ -134,15 +147,16 @@ class Store(Protocol):
         ...
 
     async def rekey_chat(self, old: int, new: int) -> None:
-        """A group became a supergroup: move its rows' settings to the new id."""
+        """A group became a supergroup: move its row's settings to the new id. Its messages and stimuli keep the old."""
         ...
 
     # --- the ledger
     async def claim(self, draft: Draft) -> Claim | None:
         """Insert a `sending` row, durably, if `draft.fence` is still the bot's; None when it is not.
 
-        With `draft.stimulus` the row is refused, too, unless that stimulus is taken by this bot under this fence (or
-        open again because an earlier row for it failed): so nobody is answered twice.
+        With `draft.stimulus` the row is refused, too, unless that stimulus is taken by this bot under this fence and
+        no other row is on its way to answer it: so nobody is answered twice. Where an earlier row of this bot for it
+        failed and nobody took it since, the claim takes it again, if the member's budget still grants the same.
         """
         ...
 
@@ -152,7 +166,9 @@ class Store(Protocol):
         """End a claim: `sent` (with id and time), `failed` or `uncertain`. Durable when it returns.
 
         In the same transaction the stimulus of the draft becomes `answered` (`sent`, `uncertain`) or `open` again
-        (`failed`), and a notice becomes known to be posted.
+        (`failed`), and a notice becomes known to be posted. Only a row that is `sending` or `uncertain` moves: a second
+        settlement changes nothing, but for proof about an uncertain one. `sent` without Telegram's id is an error, and
+        the row then is `uncertain`.
         """
         ...
 
@@ -169,11 +185,15 @@ class Store(Protocol):
     async def witness(
         self, bot_id: int, chat_id: int, telegram_id: int, text: str, reply_to: int | None, at: float
     ) -> bool:
-        """Another bot saw our bot's message: settle its `sending` or `uncertain` row as `sent`. True if one was."""
+        """Another bot saw our bot's message: settle its `sending` or `uncertain` row as `sent`. True if one was.
+
+        `at` is Telegram's date; the row nearest to it is meant, within `WITNESS_BEFORE_SECONDS` and
+        `WITNESS_AFTER_SECONDS` of its claim. A message that the ledger knows settles no second row.
+        """
         ...
 
     async def recent(self, chat_id: int, limit: int) -> list[Message]:
-        """The last messages of a chat (received or sent), oldest first."""
+        """The last messages of a chat (received or sent, by when they were received or claimed), oldest first."""
         ...
 
     async def tail(self, chat_ids: Collection[int], after: float, limit: int = 1000) -> list[Message]:
@@ -189,7 +209,9 @@ class Store(Protocol):
         ...
 
     async def said(self, bot_ids: Collection[int], since: float) -> list[Said]:
-        """What these bots said or may have said since then, in all chats, oldest first."""
+        """What these bots said or may have said since then, in all chats, oldest first; `at` is the later one of its
+        claim and Telegram's date.
+        """
         ...
 
     # --- stimuli: open → taken → answered | dropped; open → merged. `receive` and `settle` move them, too.
@@ -198,7 +220,8 @@ class Store(Protocol):
         ...
 
     async def take_stimulus(self, key: StimulusKey, bot_id: int, *, counts: bool) -> Grant:
-        """Take an open stimulus for a bot that we hold; nobody else gets it until it is given back.
+        """Take an open stimulus for a bot that we hold (`GONE` when we do not); nobody else gets it until it is given
+        back.
 
         `counts`: it counts for the member's budget (`ANSWERS_SHORT` in `SHORT_SECONDS`, `ANSWERS_DAY` in `DAY`, over
         all chats and shards; stimuli that are taken now or were answered count, what was given back does not). Then
@@ -209,11 +232,16 @@ class Store(Protocol):
         ...
 
     async def close_stimulus(self, key: StimulusKey, state: str, reason: str = "") -> None:
-        """`dropped` with its reason, or `open` to give it back; only what is open or was taken by one of our bots."""
+        """`dropped` with its reason, or `open` to give it back; only what is open or was taken by one of our bots.
+
+        Nothing happens where a row is on its way to answer it: that row's settlement decides.
+        """
         ...
 
     async def open_stimuli(self, bot_ids: Collection[int], chat_ids: Collection[int], since: float) -> list[Stimulus]:
         """What waits since then (the store's time of storing) for one of these bots, or for anybody in these chats.
+
+        With its message as it reads now, and only while that is kept.
 
         Taken ones whose taker is gone count as open (see `take_stimulus`). Oldest first.
         """
@@ -245,7 +273,7 @@ class Store(Protocol):
         ...
 
     async def last(self, limit: int) -> list[Message]:
-        """The newest messages of all chats, newest first."""
+        """The messages of all chats that were received or settled `sent` last, newest first."""
         ...
 
     async def maintain(self, now: float, retention_days: int) -> None:

@@ -29,6 +29,11 @@ def day_of(wall: float) -> date:
     return datetime.fromtimestamp(wall, UTC).date()
 
 
+def start_of(day: date) -> float:
+    """The Unix time of a UTC day's beginning."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+
+
 def name_of(table: str, day: date) -> str:
     """A day's partition, for example `message_20261123`."""
     return f"{table}_{day:%Y%m%d}"
@@ -46,10 +51,14 @@ def wanted(now: float) -> list[date]:
     return [today + timedelta(days=offset) for offset in range(-BEHIND_DAYS, AHEAD_DAYS + 1)]
 
 
+def first_kept(now: float, retention_days: int) -> date:
+    """The oldest day that is kept; every moment before it is older than the retention, and yesterday is always kept."""
+    return day_of(now) - timedelta(days=max(retention_days, BEHIND_DAYS))
+
+
 def expired(days: Collection[date], now: float, retention_days: int) -> list[date]:
-    """The days of which no moment is younger than the retention; yesterday's partition is always kept."""
-    first_kept = day_of(now) - timedelta(days=max(retention_days, BEHIND_DAYS))
-    return sorted(day for day in days if day < first_kept)
+    """The days before the first that is kept."""
+    return sorted(day for day in days if day < first_kept(now, retention_days))
 
 
 async def _days(connection: asyncpg.Connection, table: str) -> set[date]:
@@ -97,9 +106,8 @@ async def drop_expired(connection: asyncpg.Connection, now: float, retention_day
                 await connection.execute("SET LOCAL lock_timeout = '3s'")
                 await connection.execute(f"DROP TABLE IF EXISTS {name_of(table, day)}")
             dropped.append(name_of(table, day))
-        first_kept = day_of(now) - timedelta(days=max(retention_days, BEHIND_DAYS))
         await connection.execute(
-            f"DELETE FROM {table}_default WHERE created_at < $1",  # noqa: S608
-            datetime(first_kept.year, first_kept.month, first_kept.day, tzinfo=UTC),
+            f"DELETE FROM {table}_default WHERE created_at < to_timestamp($1)",  # noqa: S608
+            start_of(first_kept(now, retention_days)),
         )
     return dropped
