@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2] / "piyasad"
 
 FLOORS = (
     {"model", "clock", "metrics"},
-    {"language"},
+    {"supervise", "language"},
     {"config"},
     {"privacy"},
     {"store"},
@@ -24,7 +24,7 @@ FLOORS = (
     {"behaviour", "guards"},
     {"sharding"},
     {"delivery"},
-    {"scheduler", "supervise"},
+    {"scheduler"},
     {"bots"},
     {"ops"},
     {"build"},
