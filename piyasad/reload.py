@@ -17,6 +17,7 @@ from piyasad.config import Settings
 from piyasad.config.changes import Changes, diff
 from piyasad.config.load import ConfigError, Problem
 from piyasad.config.secrets import all_secrets
+from piyasad.config.snapshot import snapshot
 from piyasad.gateway.endpoint import Endpoint
 from piyasad.guards.chosen import guards_of
 from piyasad.metrics import Metrics
@@ -62,7 +63,8 @@ class Reload:
     # --- prepare
     async def _prepare(self, old: Settings, new: Settings) -> Ready:
         """Raises ConfigError or StoreError; has changed nothing that anybody sees."""
-        changes = diff(old, new)
+        env = self._edges.env
+        changes = diff(snapshot(old, env, salt="", look=False), snapshot(new, env, salt="", look=False))
         if changes.restart:
             raise ConfigError([_needs_restart(key) for key in changes.restart])
         live = await self._house.live.prepare(new, await self._edges.read_tokens(new))

@@ -10,22 +10,32 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from piyasad.config import lines, rules
-from piyasad.config.changes import Changes, diff
 from piyasad.config.environ import from_environment
 from piyasad.config.problems import ENVIRONMENT, ConfigError, Problem, dotted, explain
-from piyasad.config.secrets import Missing, Secret, admin_token, bot_token, provider_keys, telegram_id, usable_route
+from piyasad.config.secrets import (
+    FILE,
+    Missing,
+    Secret,
+    admin_token,
+    barred_words,
+    bot_token,
+    provider_keys,
+    telegram_id,
+    usable_route,
+)
 from piyasad.config.settings import Settings
-from piyasad.config.tree import Origin, Source, Tree
+from piyasad.config.tree import NOWHERE, Origin, Source, Tree
 
 __all__ = [
-    "Changes",
     "ConfigError",
+    "Loaded",
     "Missing",
     "Problem",
     "Secret",
@@ -33,12 +43,29 @@ __all__ = [
     "bot_token",
     "default_config",
     "default_data_dir",
-    "diff",
     "load",
     "provider_keys",
+    "read",
     "telegram_id",
     "usable_route",
 ]
+
+_CUT: Final = "the file breaks off here: save it whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be used. `warnings` are what is odd in it and harmless."""
+
+    settings: Settings
+    warnings: tuple[Problem, ...]
+    file: str
+    tree: Tree
+
+    def problem(self, key: str, message: str) -> Problem:
+        """A fault of "section.key" (or of a whole "section"), with the file and the line where it stands."""
+        found = self.tree.problem(tuple(key.split(".")), message)
+        return found if found.file != NOWHERE else Problem(self.file, None, key, found.message)
 
 
 def load(
@@ -46,6 +73,17 @@ def load(
     env: Mapping[str, str] | None = None,
     overlay: Mapping[str, Any] | None = None,
 ) -> Settings:
+    """The settings of `read`, for who has no use for its warnings."""
+    return read(path, env, overlay).settings
+
+
+def read(
+    path: str | os.PathLike[str],
+    env: Mapping[str, str] | None = None,
+    overlay: Mapping[str, Any] | None = None,
+    *,
+    secrets: bool = True,
+) -> Loaded:
     """Read a configuration file with all it includes.
 
     The environment (`PIYASAD_SECTION__KEY`; default: this process's) overrides the files, `overlay` overrides both.
@@ -53,6 +91,10 @@ def load(
     away. Only `bots` merges by name: `{"bots": [{"name": "Ali Hoca", "active_hours": []}]}` changes that bot alone, the
     name "*" stands for every bot, and a name that no file has adds a bot.
     Relative paths are relative to the file they stand in.
+
+    Args:
+        secrets: also look for every token and key: one account for each bot, and no file that may not be read. Commands
+            that only look on do without, for they may run as another user than the daemon.
 
     Raises:
         ConfigError: With every fault found, each with file, line, key and cure.
@@ -71,11 +113,12 @@ def load(
     problems += faults
     if not broken:  # with a file missing, half the references would lead nowhere
         problems += [tree.problem(at, message) for at, message in rules.faults(tree.data, _place(tree))]
-    if settings is not None and not problems:
-        problems += _same_tokens(settings, tree, env)
+    if settings is not None and not problems and secrets:
+        problems += _secrets(settings, tree, env)
     if problems or settings is None:
         raise ConfigError(problems)
-    return settings
+    warnings = tuple(tree.problem(at, message) for at, message in rules.warnings(tree.data))
+    return Loaded(settings, warnings, str(path), tree)
 
 
 def default_config() -> Path:
@@ -89,11 +132,11 @@ def _read(path: Path) -> tuple[list[Source], list[Problem]]:
     """A file and all it includes, in the order in which they count."""
     sources: list[Source] = []
     problems: list[Problem] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     waiting: list[tuple[Path, Problem | None]] = [(path, None)]
     while waiting:
         file, named_by = waiting.pop(0)
-        real = file.resolve()
+        real = os.path.realpath(file)
         if real in seen:
             continue
         seen.add(real)
@@ -118,7 +161,10 @@ def _read_one(file: Path, named_by: Problem | None) -> Source | Problem:
         return Problem(str(file), None, "", f"there is no such file; {cure}")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        return Problem(str(file), line, "", "not UTF-8; save the file as UTF-8")
+        words = _CUT if error.end == len(error.object) else "save the file as UTF-8"
+        return Problem(str(file), line, "", f"not UTF-8; {words}")
+    except PermissionError:
+        return Problem(str(file), None, "", barred_words(file))
     except OSError as error:
         return Problem(str(file), None, "", f"cannot be read: {error.strerror}")
     text = text.removeprefix("\ufeff")
@@ -136,7 +182,8 @@ def _broken(file: str, text: str, message: str) -> Problem:
     match = re.search(r" \(at line (\d+), column (\d+)\)$", message)
     words = re.sub(r" \(at .*\)$", "", message)
     if match is None:
-        return Problem(file, text.count("\n") + 1, "", f"broken TOML at the end of the file: {words}")
+        line = text.rstrip().count("\n") + 1
+        return Problem(file, line, "", f"broken TOML at the end of the file: {words}; {_CUT}")
     return Problem(file, int(match[1]), "", f"broken TOML at column {match[2]}: {words}")
 
 
@@ -291,19 +338,30 @@ def _place(tree: Tree) -> rules.Where:
     return place
 
 
-def _same_tokens(settings: Settings, tree: Tree, env: Mapping[str, str]) -> list[Problem]:
-    """Two bots whose tokens belong to one Telegram account would fight over it."""
+def _secrets(settings: Settings, tree: Tree, env: Mapping[str, str]) -> Iterator[Problem]:
+    """Two bots whose tokens belong to one Telegram account would fight over it; a barred file is nobody's wish."""
     owners: dict[int, str] = {}
-    problems = []
     for i, bot in enumerate(settings.bots):
         token = bot_token(settings, bot, env)
         if isinstance(token, Missing):
+            yield from _barred(token, tree, ("bots", i, "token_file"))
             continue
         owner = owners.setdefault(telegram_id(token), bot.name)
         if owner != bot.name:
-            message = f"{bot.name} has the same token as {owner}; each bot needs its own from @BotFather"
-            problems.append(tree.problem(("bots", i), message))
-    return problems
+            message = f"{bot.name} has a token of the same account as {owner}; each bot needs its own from @BotFather"
+            yield tree.problem(("bots", i), message)
+    for name in settings.gateway.route:
+        keys = provider_keys(settings, name, env)
+        if isinstance(keys, Missing):
+            yield from _barred(keys, tree, ("providers", name, "api_key_file"))
+
+
+def _barred(missing: Missing, tree: Tree, own: lines.Path) -> Iterator[Problem]:
+    """A folder that is barred gives the same problem for all that lies in it, and is reported once."""
+    if missing.barred.startswith("$"):
+        yield Problem(ENVIRONMENT, None, missing.barred.removeprefix("$"), missing.reason)
+    elif missing.barred:
+        yield tree.problem(own if missing.barred == FILE else ("secrets", "dir"), missing.reason)
 
 
 def overlay_of(overlay: Mapping[str, Any] | None, data_dir: Path | None, listen: str | None) -> dict[str, Any]:

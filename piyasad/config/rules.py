@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from piyasad.config.lines import Path
 from piyasad.config.service import PRESETS
 from piyasad.language.text import fold
 
 Fault = tuple[Path, str]
+_NEAR: Final = 0.6  # how alike two names are, 0 to 1, before one is taken for a misspelling of the other
+
 Where = Callable[[Path], str]  # a path's place in words, for "is also …"
 
 
@@ -83,24 +85,39 @@ def _places(bots: list[tuple[Path, Mapping[str, Any]]], chats: list[tuple[Path, 
 
 
 def _relations(bots: list[tuple[Path, Mapping[str, Any]]]) -> Iterator[Fault]:
-    known = {
-        folded(name): name for _, bot in bots for key in ("name", "username") if isinstance(name := bot.get(key), str)
-    }
+    for at, bot, name in _related(bots):
+        if folded(name) in {folded(str(bot.get("name"))), folded(str(bot.get("username")))}:
+            yield at, "a bot has no relation to itself; take it out"
+
+
+def _related(bots: list[tuple[Path, Mapping[str, Any]]]) -> Iterator[tuple[Path, Mapping[str, Any], str]]:
+    """Each bot that another's persona names: where, whose persona, the name."""
     for path, bot in bots:
         relations = _table(bot, "persona").get("relations")
         for i, relation in enumerate(relations if isinstance(relations, list) else ()):
             name = relation.get("bot") if isinstance(relation, Mapping) else None
-            at = (*path, "persona", "relations", i, "bot")
-            if not isinstance(name, str):
-                continue
-            if folded(name) not in known:
-                yield at, f"there is no bot {name!r}{_near(folded(name), known)}"
-            elif folded(name) in {folded(str(bot.get("name"))), folded(str(bot.get("username")))}:
-                yield at, "a bot has no relation to itself; take it out"
+            if isinstance(name, str):
+                yield (*path, "persona", "relations", i, "bot"), bot, name
+
+
+def _names(bots: list[tuple[Path, Mapping[str, Any]]]) -> dict[str, str]:
+    """What the bots are called, by the folded form."""
+    return {
+        folded(name): name for _, bot in bots for key in ("name", "username") if isinstance(name := bot.get(key), str)
+    }
+
+
+def warnings(data: Mapping[str, Any]) -> Iterator[Fault]:
+    """What is odd and harmless: a relation to a bot that is gone waits for it to come back."""
+    bots = list(_tables(data, "bots"))
+    known = _names(bots)
+    for at, _, name in _related(bots):
+        if folded(name) not in known:
+            yield at, f"there is no bot {name!r}{_near(folded(name), known)}; the relation has no effect"
 
 
 def _near(name: str, known: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
     return f"; the nearest is {known[close[0]]!r}" if close else ""
 
 
@@ -145,6 +162,6 @@ def _providers(data: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _operator(data: Mapping[str, Any], bots: list[tuple[Path, Mapping[str, Any]]]) -> Iterator[Fault]:
     name = _table(data, "operator").get("bot")
-    known = {folded(n): n for _, bot in bots for key in ("name", "username") if isinstance(n := bot.get(key), str)}
+    known = _names(bots)
     if isinstance(name, str) and folded(name) not in known:
         yield ("operator", "bot"), f"there is no bot {name!r}{_near(folded(name), known)}"

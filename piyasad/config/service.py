@@ -180,11 +180,21 @@ def _dsn(*schemes: str) -> AfterValidator:
         # The value is not quoted back: it may hold a password.
         if value and value.split("://")[0] not in schemes:
             raise fault(f"expected an address that starts with {' or '.join(s + '://' for s in schemes)}, or nothing")
+        if value and not _is_address(value):
+            raise fault("this is no address; in a password write : / ? # @ [ ] as %3A %2F %3F %23 %40 %5B %5D")
         if value and "redis" in schemes and not _has_good_port(value):
             raise fault("the port is no number from 1 to 65535; in a password write : / ? # @ as %3A %2F %3F %23 %40")
         return value
 
     return AfterValidator(check)
+
+
+def _is_address(value: str) -> bool:
+    try:
+        urlsplit(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _has_good_port(value: str) -> bool:

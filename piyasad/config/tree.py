@@ -1,6 +1,6 @@
 """Configuration before it is typed: tables from several places made one, each key knowing where it came from.
 
-`configload` grows a `Tree` out of files, the environment and an overlay. Nothing here knows what the keys mean.
+`config/load.py` grows a `Tree` out of files, the environment and an overlay. Nothing here knows what the keys mean.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Final
 
 from piyasad.config.lines import Path
 from piyasad.config.problems import Problem, dotted, redacted
+
+NOWHERE: Final = "configuration"
+"""The file of a key that no file has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Tree:
                 return (
                     Origin(origin.file, origin.line, f"{origin.key}{joint}{key}", origin.folder) if missing else origin
                 )
-        return Origin("configuration", None, dotted(path))
+        return Origin(NOWHERE, None, dotted(path))
 
     def problem(self, path: Path, message: str) -> Problem:
         """A fault at a path."""

@@ -14,7 +14,7 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from piyasad.config import Settings
-from piyasad.config.load import ConfigError, default_config, default_data_dir, load
+from piyasad.config.load import ConfigError, default_config, default_data_dir, load, read
 from piyasad.model import TimeRange
 
 Write = Callable[..., Path]
@@ -181,10 +181,6 @@ def test_a_fault_names_its_cure(write: Write, text: str, words: str) -> None:
         ),
         (bots("A") + "[[chats]]\nid = -1001", "is the same chat as"),
         (bots("A").replace("chats = [-1001]", "chats = [-1002]"), "-1002 is not listed; add it as [[chats]]"),
-        (
-            bots("A", "B") + "persona.relations = [{ bot = 'AA', text = 'x' }]",
-            "there is no bot 'AA'; the nearest is 'A'",
-        ),
         (bots("A", "B") + "persona.relations = [{ bot = 'b', text = 'x' }]", "no relation to itself"),
         (bots("A") + "token_env = 'T'\ntoken_file = 't'", "keep one of the two"),
     ],
@@ -196,6 +192,59 @@ def test_what_must_agree_between_tables(write: Write, text: str, words: str) -> 
 
 def test_a_relation_may_name_a_username(write: Write) -> None:
     load(write(bots("A", "B") + "persona.relations = [{ bot = '@BOT_0', text = 'x' }]"), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Aysa", "there is no bot 'Aysa'; the nearest is 'Ayşe'; the relation has no effect"),
+        ("Mehmet", "there is no bot 'Mehmet'; the relation has no effect"),  # nobody's name is anywhere near
+    ],
+)
+def test_a_relation_to_a_bot_that_is_gone_is_a_warning_and_names_the_nearest_only_if_it_is_near(
+    write: Write, name: str, words: str
+) -> None:
+    file = write(bots("Ayşe", "B") + f"[[bots.persona.relations]]\nbot = '{name}'\ntext = 'x'")
+    loaded = read(file, {})
+    (warning,) = loaded.warnings
+    assert str(warning) == f"{file}:12: bots[1].persona.relations[0].bot: {words}"
+    assert [bot.name for bot in loaded.settings.bots] == ["Ayşe", "B"]
+
+
+def test_the_shipped_file_lives_without_any_of_its_bots(write: Write) -> None:
+    text = default_config().read_text(encoding="utf-8")
+    head, *blocks = text.split("\n[[bots]]\n")
+    assert len(blocks) == 4
+    for gone in range(4):
+        kept = [block for i, block in enumerate(blocks) if i != gone]
+        loaded = read(write("\n[[bots]]\n".join((head, *kept))), {})
+        assert len(loaded.settings.bots) == 3
+        assert all("the relation has no effect" in warning.message for warning in loaded.warnings)
+
+
+@pytest.mark.parametrize(
+    "cut", ["[[bots]]\nname = 'A", "[[bo", "[pace]\nburst", "[pace]\nburstiness = ", "x = [1,\n2,\n"], ids=repr
+)
+def test_a_file_cut_off_in_the_middle_is_named_with_its_last_line_and_the_cure(write: Write, cut: str) -> None:
+    text = "[simulation]\nscale = 1.0\n" + cut
+    last = text.rstrip().count("\n") + 1
+    assert one(write(text)).startswith(f"config.toml:{last}: broken TOML at the end of the file: ")
+    assert one(write(text)).endswith("; the file breaks off here: save it whole")
+
+
+def test_a_file_cut_off_in_the_middle_of_a_letter_is_named_so(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes("[pace]\n# ş".encode()[:-1])
+    assert one(file) == "config.toml:2: not UTF-8; the file breaks off here: save it whole"
+
+
+def test_the_place_of_a_key_is_known(write: Write) -> None:
+    file = write("[pace]\nburstiness = 0.1\n")
+    loaded = read(file, {"PIYASAD_HTTP__LISTEN": "127.0.0.1:1"})
+    assert str(loaded.problem("pace.burstiness", "x")) == f"{file}:2: pace.burstiness: x"
+    assert str(loaded.problem("pace.typing", "x")) == f"{file}:1: pace.typing: x"
+    assert str(loaded.problem("store.redis", "x")) == f"{file}: store.redis: x"
+    assert str(loaded.problem("http.listen", "x")) == "environment: PIYASAD_HTTP__LISTEN: x"
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
@@ -247,11 +296,21 @@ def test_a_secret_in_clear_is_refused_with_the_cure(write: Write) -> None:
     assert "token_file" in found
 
 
+def test_two_bots_of_one_account_are_refused_wherever_their_tokens_stand(write: Write, tmp_path: Path) -> None:
+    for name, token in (("bot_0", "123456:abc"), ("bot_1", "123456:renewed"), ("bot_2", "123457:abc")):
+        (tmp_path / name).write_text(token)
+        (tmp_path / name).chmod(0o600)
+    file = write("[secrets]\ndir = '.'\n" + bots("A", "B", "C"))
+    assert "B has a token of the same account as A" in one(file)
+    (tmp_path / "bot_1").write_text("123458:abc")
+    load(file, {})
+
+
 def test_two_bots_with_one_token_are_refused(write: Write) -> None:
     file = write(bots("A", "B") + "token_env = 'TWO'\n")
     file.write_text(file.read_text().replace('username = "bot_0"', 'username = "bot_0"\ntoken_env = "ONE"'))
     found = one(file, {"ONE": "123456:abc", "TWO": "123456:abd"})
-    assert "B has the same token as A" in found
+    assert "B has a token of the same account as A" in found
     load(file, {"ONE": "123456:abc", "TWO": "123457:abc"})
 
 

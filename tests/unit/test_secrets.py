@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,20 @@ from typing import Any
 import pytest
 
 from piyasad.config import BotSettings, Settings
-from piyasad.config.secrets import Missing, Secret, admin_token, bot_token, provider_keys, telegram_id, usable_route
+from piyasad.config.secrets import (
+    Found,
+    Missing,
+    Secret,
+    admin_token,
+    all_secrets,
+    bot_token,
+    find_keys,
+    find_token,
+    provider_keys,
+    telegram_id,
+    usable_route,
+)
+from tests.plain_user import PLAIN_USER, as_plain_user, give, open_to_all, plain_user
 
 TOKEN = "7100000001:AAHx-y_zAAHx-y_zAAHx-y_zAAHx-y_zAAH"
 
@@ -148,3 +162,158 @@ def test_the_pages_password_comes_from_its_variable() -> None:
     assert admin_token(guarded, {"P": "x"}) == Secret("x")
     assert admin_token(guarded, {}) is None
     assert admin_token(settings(), {"": "x"}) is None or not settings().http.admin_token_env
+
+
+# --- What editors and tools leave around a secret
+BOM = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    "text", [f"{BOM}gsk_abc\r\n", '"gsk_abc"', "'gsk_abc'\n", f'{BOM}"gsk_abc" \r\n', ' " gsk_abc " '], ids=repr
+)
+def test_marks_space_and_quotes_around_a_secret_are_none_of_it(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "groq"
+    file.write_bytes(text.encode())
+    file.chmod(0o600)
+    in_folder = settings(secrets={"dir": str(tmp_path)})
+    assert provider_keys(in_folder, "groq", {}) == [Secret("gsk_abc")]
+    assert provider_keys(settings(), "groq", {"GROQ_API_KEY": text}) == [Secret("gsk_abc")]
+    guarded = settings(http={"admin_token_env": "P"})
+    assert admin_token(guarded, {"P": text}) == Secret("gsk_abc")
+
+
+def test_each_of_many_keys_in_a_file_loses_its_quotes(tmp_path: Path) -> None:
+    file = secret_file(tmp_path / "keys", "\"k1\"\n'k2'\nk3")
+    found = provider_keys(settings(providers={"groq": {"api_key_file": str(file)}}), "groq", {})
+    assert found == [Secret("k1"), Secret("k2"), Secret("k3")]
+
+
+def test_a_token_file_as_windows_saves_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "Ali_Bot"
+    file.write_bytes(f'{BOM}"{TOKEN}"\r\n'.encode())
+    file.chmod(0o600)
+    assert revealed(bot_token(settings(secrets={"dir": str(tmp_path)}), bot(), {})) == TOKEN
+
+
+def test_a_number_that_no_account_has_is_no_token() -> None:
+    assert "holds no bot token" in why(bot_token(settings(), bot(token_env="T"), {"T": f"{2**53}:abc"}))
+
+
+def test_a_secret_is_found_with_its_place(tmp_path: Path) -> None:
+    file = secret_file(tmp_path / "groq", "k1\nk2")
+    by_folder = settings(secrets={"dir": str(tmp_path)})
+    assert find_keys(by_folder, "groq", {}) == [Found(str(file), Secret("k1")), Found(str(file), Secret("k2"))]
+    assert find_token(settings(), bot(token_env="T"), {"T": TOKEN}) == Found("$T", Secret(TOKEN))
+
+
+def test_every_secret_is_known_to_the_log(tmp_path: Path) -> None:
+    known = settings(
+        http={"admin_token_env": "P"},
+        bots=[{"name": "Ali", "username": "ali_bot", "token_env": "T"}],
+        store={"postgres": "postgres://u:s%40crets@h/d", "redis": "redis://:nerve-pw@h"},
+    )
+    env = {"P": "password", "T": TOKEN, "GROQ_API_KEY": "k1"}
+    assert sorted(all_secrets(known, env)) == sorted([TOKEN, "k1", "password", "s@crets", "nerve-pw"])
+
+
+# --- What may not be entered or read
+SECRETS = """
+import os, sys
+from piyasad.config.load import ConfigError, load
+become_a_plain_user()
+try:
+    print([bot.name for bot in load(sys.argv[1], {}).bots])
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Path:
+    """A folder of secrets that belongs to a plain user, as all that leads to it may be passed by one."""
+    folder = open_to_all(tmp_path) / "vault"
+    folder.mkdir(mode=0o700)
+    for number, name in enumerate(("ali_bot", "ayse_bot")):
+        secret_file(folder / name, f"{7100000001 + number}:{'A' * 35}")
+        give(folder / name)
+    give(folder)
+    (tmp_path / "config.toml").write_text(
+        "[secrets]\ndir = 'vault'\n"
+        + "".join(f"[[bots]]\nname = '{n}'\nusername = '{n}_bot'\n" for n in ("ali", "ayse"))
+    )
+    return folder
+
+
+def test_a_plain_user_reads_a_folder_that_is_open_to_it(vault: Path) -> None:
+    assert as_plain_user(SECRETS, vault.parent / "config.toml") == "['ali', 'ayse']\n"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o000], ids=oct)
+def test_a_folder_that_may_not_be_entered_is_one_error_with_mode_user_and_cure(vault: Path, mode: int) -> None:
+    vault.chmod(mode)
+    assert as_plain_user(SECRETS, vault.parent / "config.toml") == (
+        f"{vault.parent}/config.toml:2: secrets.dir: {vault} may not be entered by {PLAIN_USER}: its mode is "
+        f"{mode:04o} and it belongs to {PLAIN_USER}; run: chmod 700 {vault}\n"
+    )
+
+
+def test_a_file_that_may_not_be_read_is_an_error(vault: Path) -> None:
+    (vault / "ali_bot").chmod(0o200)
+    out = as_plain_user(SECRETS, vault.parent / "config.toml")
+    assert f"{vault}/ali_bot may not be read by {PLAIN_USER}: its mode is 0200" in out
+    assert f"run: chmod 600 {vault}/ali_bot" in out
+    assert out.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes files of another user, so it needs root")
+def test_what_belongs_to_another_user_is_to_be_given_away_or_opened(vault: Path) -> None:
+    vault.chmod(0o700)
+    os.chown(vault, 0, 0)
+    out = as_plain_user(SECRETS, vault.parent / "config.toml")
+    assert f"it belongs to root; run: chown {PLAIN_USER} {vault} && chmod 700 {vault}" in out
+    vault.parent.chmod(0o700)
+    assert as_plain_user(SECRETS, vault.parent / "config.toml") == (
+        f"{vault.parent}/config.toml: {vault.parent} may not be entered by {PLAIN_USER}: its mode is 0700 and it belongs "
+        f"to root; run: chown {PLAIN_USER} {vault.parent} && chmod 700 {vault.parent}\n"
+    )
+
+
+def test_a_tokens_own_file_and_a_keys_are_blamed_by_their_keys(vault: Path) -> None:
+    file = vault.parent / "config.toml"
+    file.write_text(
+        "[gateway]\nroute = ['groq']\n[providers.groq]\napi_key_file = 'vault/ayse_bot'\n"
+        "[[bots]]\nname = 'ali'\nusername = 'ali_bot'\ntoken_file = 'vault/ali_bot'\n"
+    )
+    vault.chmod(0o000)
+    out = as_plain_user(SECRETS, file)
+    assert "the configuration has 2 errors" in out
+    assert f"{file}:4: providers.groq.api_key_file: {vault} may not be entered" in out
+    assert f"{file}:8: bots[0].token_file: {vault} may not be entered" in out
+
+
+def test_credentials_of_another_user_are_blamed_on_the_service_manager(vault: Path) -> None:
+    vault.chmod(0o000)
+    code = SECRETS.replace("{}", "{'CREDENTIALS_DIRECTORY': sys.argv[2]}")
+    out = as_plain_user(code, vault.parent / "config.toml", vault)
+    assert out.startswith(f"environment: CREDENTIALS_DIRECTORY: {vault} may not be entered")
+
+
+COMMAND = """
+import sys
+from rich.table import Table
+import piyasad.commands.check.check, piyasad.engine, piyasad.config.load
+from piyasad.cli import main
+sys.argv[0] = "piyasad"
+become_a_plain_user()
+main()
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_check_and_run_say_it_without_a_traceback(vault: Path, command: str) -> None:
+    vault.chmod(0o600)
+    file = vault.parent / "config.toml"
+    done = plain_user(COMMAND, command, "--config", file)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "may not be entered" in " ".join((done.stdout + done.stderr).split())

@@ -167,7 +167,7 @@ def _places(settings: Settings, env: Mapping[str, str]) -> Iterator[Finding]:
         cure = "take it out of the file: PIYASAD_STORE__POSTGRES, or ?passfile=…"
         yield Finding(Level.WARNING, "store.postgres", "holds a password in clear", cure)
     folder = settings.secrets.dir
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not os.path.isdir(folder):
         cure = f"run: install -d -m 700 {folder}"
         yield Finding(Level.WARNING, "secrets.dir", f"{folder} is no folder", cure)
     name = settings.http.admin_token_env
@@ -177,8 +177,9 @@ def _places(settings: Settings, env: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _data_dir(folder: Path) -> Iterator[Finding]:
-    there = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
-    if not there.is_dir():
+    # os.path's words for it: Path's raise where a parent may not be entered
+    there = next((p for p in (folder, *folder.parents) if os.path.exists(p)), Path("/"))
+    if not os.path.isdir(there):
         yield Finding(Level.ERROR, "store.data_dir", f"{there} is no folder", "choose another data_dir")
     elif not os.access(there, os.W_OK | os.X_OK):
         cure = f"run: chown {os.geteuid()} {there}, or choose another data_dir"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -185,7 +186,7 @@ def _place(settings: Settings, env: Mapping[str, str], endpoint: Endpoint) -> st
     for variable in provider.api_key_env:
         if any(fingerprint(line.strip()) == endpoint.label for line in env.get(variable, "").splitlines()):
             return f"${variable}"
-    files = [str(file) for file in provider.api_key_file if file.exists()]
+    files = [str(file) for file in provider.api_key_file if os.path.exists(file)]
     return " or ".join(files) or f"file {endpoint.name} in [secrets] dir or $CREDENTIALS_DIRECTORY"
 
 
