@@ -8,7 +8,7 @@ WORKERS ?= 3
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --upgrade -q
 
-.PHONY: help demo test check suite pythons bench lock clean
+.PHONY: help demo test check suite pythons fuzz mutants bench lock clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -29,6 +29,9 @@ suite: $(VENV)/.dev ## the tests, in parallel, with coverage of lines and branch
 # The unit tests on every other Python from 3.11 to 3.13 that this machine has.
 pythons: $(VENV)/.dev
 	@tests/tools/pythons $(VENV)
+
+mutants: $(VENV)/.dev ## changes that break a rule: each must fail a test that names it
+	$(PY) -m tests.mutants $(ARGS)
 
 bench: $(VENV)/.dev ## figures, as ratios against a baseline in the same run
 	$(PY) -m bench $(ARGS)
