@@ -7,7 +7,7 @@ else constructs a sender, a store or a gateway. Nothing here starts a task or wa
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,7 +24,9 @@ from piyasad.bots.timing import BotTiming
 from piyasad.bots.turn import Parts, TurnTaker
 from piyasad.clock import Clock
 from piyasad.config import Settings
+from piyasad.config.problems import Problem
 from piyasad.config.secrets import Missing, Secret
+from piyasad.config.snapshot import Snapshot
 from piyasad.delivery.delivery import Delivery, Events
 from piyasad.gateway import gateway as gateways
 from piyasad.gateway.endpoint import ProviderSource
@@ -43,6 +45,19 @@ from piyasad.supervise import Supervisor
 from piyasad.telegram.client import TelegramClient
 from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration as it was read: the settings, what is odd in them, the bots' tokens by name, and a snapshot to
+    compare with another. `problem` tells where a key stands.
+    """
+
+    settings: Settings
+    warnings: Sequence[Problem]
+    problem: Callable[[str, str], Problem]
+    tokens: Mapping[str, Secret | Missing]
+    snapshot: Snapshot
 
 
 class Private(Protocol):
@@ -120,8 +135,7 @@ class Edges:
     new_id: Callable[[], str]
     host: str
     pid: int
-    read: Callable[[], Awaitable[Settings]]
-    read_tokens: Callable[[Settings], Awaitable[Mapping[str, Secret | Missing]]]
+    read: Callable[[], Awaitable[Configuration]]
     providers: Callable[[], ProviderSource]
     open_store: Callable[[Settings, Metrics], Awaitable[tuple[Store, Private | None]]]
     open_telegram: Callable[[Settings], TelegramClient]

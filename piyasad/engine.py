@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
+import secrets
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -23,9 +25,10 @@ from piyasad import __version__
 from piyasad.bots.forecast import forecast_words
 from piyasad.bots.gauges import count_bots
 from piyasad.bots.state import LiveState
-from piyasad.build import Edges, House, Private, build, build_gateway
+from piyasad.build import Configuration, Edges, House, Private, build, build_gateway
 from piyasad.config import Settings
-from piyasad.config.load import ConfigError, Problem, load, overlay_of
+from piyasad.config.changes import unusable
+from piyasad.config.load import ConfigError, Problem, overlay_of
 from piyasad.config.secrets import all_secrets
 from piyasad.gateway.gateway import Gateway
 from piyasad.gateway.quota.budget import LONGEST_MONTH
@@ -71,20 +74,21 @@ def run(
     Raises:
         ConfigError: the configuration, the port or the data directory cannot be used; nothing was started.
     """
-    from piyasad.system import system_edges
+    from piyasad.system import read_configuration, system_edges
 
-    env = dict(os.environ)
-    over = overlay_of(overlay, data_dir, listen)
-    settings = load(config, env=env, overlay=over)
+    env, over, salt = dict(os.environ), overlay_of(overlay, data_dir, listen), secrets.token_hex(8)
+    read = functools.partial(read_configuration, config, env, over, salt)
+    first = read()
+    settings = first.settings
+    if faults := unusable(first.snapshot, first.problem, starting=True):
+        raise ConfigError(faults)
     if shard[1] > 1 and not settings.store.postgres:
-        raise ConfigError(
-            [Problem(str(config), None, "store.postgres", "several shards need one database: set it to its address")]
-        )
+        raise ConfigError([first.problem("store.postgres", "several shards need one database: set it to its address")])
     logs.setup(settings.daemon.log_format, settings.daemon.log_level, env)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        edges = system_edges(settings, config, over, env, shard, exact_listen=listen is not None)
+        edges = system_edges(settings, read, env, shard, exact_listen=listen is not None)
         try:
-            return runner.run(Engine(settings, shard, edges, at_once=at_once).run())
+            return runner.run(Engine(first, shard, edges, at_once=at_once).run())
         except DataDirError as error:
             raise ConfigError([Problem(str(config), None, "store.data_dir", str(error))]) from error
 
@@ -92,8 +96,11 @@ def run(
 class Engine:
     """One daemon, from start to drain."""
 
-    def __init__(self, settings: Settings, shard: tuple[int, int], edges: Edges, *, at_once: bool = False) -> None:
-        self.settings = settings
+    def __init__(
+        self, configuration: Configuration, shard: tuple[int, int], edges: Edges, *, at_once: bool = False
+    ) -> None:
+        settings = configuration.settings
+        self.configuration = configuration
         self.house: House | None = None
         self._shard = shard
         self._edges = edges
@@ -106,6 +113,11 @@ class Engine:
         self._reload = asyncio.Event()
         self._state = "starting"
         self._forecast: list[str] = []
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.configuration.settings
 
     async def run(self) -> int:
         """Start, serve until a signal or a vital task's death, drain. 0 after a clean drain, 1 after a failure.
@@ -189,7 +201,7 @@ class Engine:
         metrics.reload_successful.set(1)
         metrics.reload_timestamp.set(self._clock.wall())
         live = LiveState(settings, self._shard, edges.seed)
-        live.commit(await live.prepare(settings, await edges.read_tokens(settings)))
+        live.commit(await live.prepare(settings, self.configuration.tokens))
         store, self._private = await edges.open_store(settings, metrics)
         house = self.house = build(
             settings, self._shard, edges, metrics, store, live, gateway, self._supervisor, self._lease_lost
@@ -249,6 +261,8 @@ class Engine:
             log.info("gateway.forecast", words=words)
 
     def _warn_of_the_silent(self, house: House) -> None:
+        for problem in self.configuration.warnings:
+            log.warning("config.odd", file=problem.file, line=problem.line, key=problem.key, reason=problem.message)
         for name, reason in house.live.tokenless.items():
             log.warning("bot.parked", bot=name, reason=reason)
         for chat in house.live.chats.values():
@@ -283,11 +297,11 @@ class Engine:
         if house is None or self._state != "running":
             return False
         self._edges.notify.reloading()
-        done = await Reload(house, self._edges, self._metrics).run(self.settings)
+        done = await Reload(house, self._edges, self._metrics).run(self.configuration)
         if done is None:
             self._edges.notify.ready(f"{self._status(house)}; the last reload was refused, the old configuration stays")
             return False
-        self.settings = done
+        self.configuration = done
         self._warn_of_the_silent(house)
         self._tell_the_day(house)
         self._edges.notify.ready(self._status(house))
@@ -302,7 +316,10 @@ class Engine:
         while True:
             try:
                 self._metrics.uncertain.set(await house.store.uncertain())
-                report = {"gateway": house.gateway.report() | {"forecast": self._forecast}}
+                report = {
+                    "gateway": house.gateway.report() | {"forecast": self._forecast},
+                    "configuration": self.configuration.snapshot,
+                }
                 await house.store.report(house.leases.daemon.id, report)
             except StoreError as error:
                 log.warning("report.store", error=str(error))

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import secrets
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from piyasad.build import Edges, Private, Signals
+from piyasad.build import Configuration, Edges, Private, Signals
 from piyasad.clock import SystemClock
 from piyasad.config import Settings
-from piyasad.config.load import load
-from piyasad.config.secrets import Missing, Secret, bot_tokens
+from piyasad.config.load import read
+from piyasad.config.secrets import bot_tokens
+from piyasad.config.snapshot import snapshot
 from piyasad.gateway.endpoint import HttpProviders
 from piyasad.metrics import Metrics
 from piyasad.ops.http import HttpServer
@@ -35,10 +35,22 @@ PRIVATE_START_SECONDS = 60.0
 """The private PostgreSQL may take that long to start."""
 
 
+def read_configuration(path: Path, env: Mapping[str, str], overlay: Mapping[str, Any], salt: str) -> Configuration:
+    """The configuration with its tokens. It reads files: not on the loop.
+
+    Raises:
+        ConfigError: with every fault found.
+    """
+    found = read(path, env=env, overlay=overlay)
+    settings = found.settings
+    tokens = bot_tokens(settings, env)
+    seen = snapshot(settings, env, salt=salt, file=str(path.resolve()), overlay=overlay)
+    return Configuration(settings, found.warnings, found.problem, tokens, seen)
+
+
 def system_edges(
     settings: Settings,
-    path: Path,
-    overlay: Mapping[str, Any],
+    read_again: Callable[[], Configuration],
     env: Mapping[str, str],
     shard: tuple[int, int],
     *,
@@ -46,12 +58,6 @@ def system_edges(
 ) -> Edges:
     """The edges of a daemon on this machine. `exact_listen`: the pages' address is `--listen`'s and taken as given."""
     clock = SystemClock()
-
-    async def read() -> Settings:
-        return await asyncio.to_thread(functools.partial(load, path, env=env, overlay=overlay))
-
-    async def read_tokens(settings: Settings) -> Mapping[str, Secret | Missing]:
-        return await asyncio.to_thread(bot_tokens, settings, env)
 
     async def open_store(settings: Settings, metrics: Metrics) -> tuple[Store, Private | None]:
         private, dsn = None, settings.store.postgres
@@ -85,8 +91,7 @@ def system_edges(
         new_id=lambda: secrets.token_hex(8),
         host=socket.gethostname(),
         pid=os.getpid(),
-        read=read,
-        read_tokens=read_tokens,
+        read=lambda: asyncio.to_thread(read_again),
         providers=HttpProviders,
         open_store=open_store,
         open_telegram=lambda settings: Clients(settings.telegram.api_base, pollers=len(settings.bots)),

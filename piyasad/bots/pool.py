@@ -165,8 +165,7 @@ class BotPool:
                 self._leaving[lease.bot_id] = None
                 continue
             bot.held, bot.fence, bot.disclosed = True, lease.fence, lease.disclosed_at is not None
-            if bot.token is not None:
-                self._telegram.add(bot.id, bot.token.reveal())
+            self._telegram.add(bot.id, bot.token.reveal())
             self._polling.held(bot.id, lease.update_offset)
         for lease in leases:
             if lease.state == "parked":  # a token may have been renewed since: try it again
@@ -215,8 +214,7 @@ class BotPool:
                     loop.drain()
                 continue
             self._leaving.pop(bot_id, None)
-            if bot.token is not None:
-                self._telegram.add(bot_id, bot.token.reveal())
+            self._telegram.add(bot_id, bot.token.reveal())
             if self._speaking:
                 self._begin(bot)
         for bot_id, stimulus in waiting:

@@ -39,7 +39,7 @@ class BotState:
     id: int
     settings: BotSettings
     persona: Persona
-    token: Secret | None
+    token: Secret
     parked: str
     rng: random.Random
     hourly: delays.HourlyLimit
