@@ -40,7 +40,7 @@ from piyasad.reload import Reload
 from piyasad.sharding.presence import say_missing
 from piyasad.store.embedded import DataDirError
 from piyasad.store.interface import StoreError
-from piyasad.supervise import Supervisor
+from piyasad.supervise import STUCK_SECONDS, Outage, Supervisor, raise_if_cancelled
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,7 +50,6 @@ REPORT_SECONDS = 10.0
 TIDY_SECONDS = 3600.0
 """How often the store makes coming partitions and drops old ones."""
 
-WATCHDOG_SECONDS = 1.0
 LAG_SECONDS = 0.1
 USAGE_SECONDS = LONGEST_MONTH  # a day for the quotas, a month for the budget
 
@@ -235,10 +234,10 @@ class Engine:
             vital("feed", house.feed.run())
         vital("polling", house.polling.run())
         vital("pool", house.pool.run())
-        vital("report", self._report(house))
+        vital("report", self._report(house), turns_within=STUCK_SECONDS)
         vital("tidy", self._tidy(house))
         if self._edges.watch_lag:
-            vital("watchdog", self._watchdog())
+            vital("watchdog", self._supervisor.watchdog(self._edges.notify.watchdog))
             vital("loop lag", self._watch_lag())
         await house.pool.start()
         self._supervisor.beside("resume", house.inbound.resume())
@@ -313,6 +312,7 @@ class Engine:
 
     async def _report(self, house: House) -> None:
         """Tell the store how this daemon is."""
+        outage = Outage("report", self._clock)
         while True:
             try:
                 self._metrics.uncertain.set(await house.store.uncertain())
@@ -321,8 +321,10 @@ class Engine:
                     "configuration": self.configuration.snapshot,
                 }
                 await house.store.report(house.leases.daemon.id, report)
+                outage.worked()
             except StoreError as error:
-                log.warning("report.store", error=str(error))
+                raise_if_cancelled()
+                outage.failed(error)
             await asyncio.sleep(REPORT_SECONDS)
 
     async def _tidy(self, house: House) -> None:
@@ -331,14 +333,9 @@ class Engine:
             try:
                 await house.store.maintain(self._clock.wall(), self.settings.store.retention_days)
             except StoreError as error:
+                raise_if_cancelled()
                 log.warning("tidy.store", error=str(error))
             await asyncio.sleep(TIDY_SECONDS)
-
-    async def _watchdog(self) -> None:
-        """systemd's watchdog is fed by the loop itself: whatever waits for the store does not starve it."""
-        while True:
-            self._edges.notify.watchdog()
-            await asyncio.sleep(WATCHDOG_SECONDS)
 
     async def _watch_lag(self) -> None:
         while True:

@@ -20,7 +20,7 @@ from piyasad.scheduler import BotLoop
 from piyasad.sharding.assignment import assign
 from piyasad.sharding.leases import Leases
 from piyasad.store.interface import Store, StoreError
-from piyasad.supervise import Supervisor
+from piyasad.supervise import Outage, Supervisor, raise_if_cancelled
 from piyasad.telegram.client import TelegramClient
 
 log = structlog.stdlib.get_logger(__name__)
@@ -111,6 +111,7 @@ class BotPool:
     # --- take and give up
     async def run(self) -> None:
         """Take what is free, give up what is not wanted; sleeps until somebody's lease ends or something changed."""
+        outage = Outage("pool", self._clock)
         while True:
             self._look.clear()
             try:
@@ -118,8 +119,10 @@ class BotPool:
                 await self.take_free()
                 missing = [bot.id for bot in self._missing()]
                 wait = await self._store.free_in(missing) if missing else None
+                outage.worked()
             except StoreError as error:
-                log.warning("pool.store", error=str(error))
+                raise_if_cancelled()
+                outage.failed(error)
                 wait, missing = None, [0]
             if not missing and not self._leaving:
                 await self._look.wait()
