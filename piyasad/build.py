@@ -126,7 +126,8 @@ class Edges:
     """What touches the outside. `system.py` has the daemon's, `simulation/` those of a virtual day.
 
     `read` reads the configuration again (and may raise ConfigError); `new_id` names a start of a
-    daemon, `seed` begins every bot's chance. Leases are longer where nobody else could take them.
+    daemon, `seed` begins every bot's chance. `own_process`: the loop's lag is
+    watched, the watchdog fed, the garbage of the start frozen. Leases are longer where nobody else could take them.
     """
 
     clock: Clock
@@ -143,7 +144,7 @@ class Edges:
     pages: Callable[[Settings, Metrics, Daemon], Pages | None]
     signals: Callable[[Signals], AbstractContextManager[None]]
     notify: Notify
-    watch_lag: bool = True
+    own_process: bool = True
     lease_seconds: float = LEASE_SECONDS
     beat_seconds: float = BEAT_SECONDS
 

@@ -84,6 +84,8 @@ def run(
     if shard[1] > 1 and not settings.store.postgres:
         raise ConfigError([first.problem("store.postgres", "several shards need one database: set it to its address")])
     logs.setup(settings.daemon.log_format, settings.daemon.log_level, env)
+    gc.collect()
+    gc.disable()  # until it has started: see Engine._begin
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         edges = system_edges(settings, read, env, shard, exact_listen=listen is not None)
         try:
@@ -236,7 +238,7 @@ class Engine:
         vital("pool", house.pool.run())
         vital("report", self._report(house), turns_within=STUCK_SECONDS)
         vital("tidy", self._tidy(house))
-        if self._edges.watch_lag:
+        if self._edges.own_process:
             vital("watchdog", self._supervisor.watchdog(self._edges.notify.watchdog))
             vital("loop lag", self._watch_lag())
         await house.pool.start()
@@ -245,10 +247,10 @@ class Engine:
             self._supervisor.beside("presence", say_missing(house.store, self._shard[1]))
         if self._at_once:
             self._supervisor.beside("opening", house.pool.open_the_talk())
-        if self._edges.watch_lag:
-            gc.collect()
+        if self._edges.own_process:
             gc.freeze()  # what lives as long as the daemon is not looked at again: a full collection stops the loop
             gc.set_threshold(20_000, 50, 100)
+            gc.enable()
 
     def _status(self, house: House) -> str:
         return f"{len(house.pool.held)} bots in {len(house.live.chats)} chats"
