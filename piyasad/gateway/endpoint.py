@@ -56,6 +56,7 @@ class Endpoint:
     limits: Limits = NO_LIMITS
     written: frozenset[str] = frozenset()  # the limits that stand in the operator's file
     out: str = ""
+    failing: bool = False  # its last call failed in passing: told when it begins and when it ends
 
     @property
     def allowance(self) -> int:

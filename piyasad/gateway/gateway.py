@@ -178,6 +178,9 @@ class Gateway:
             self._admission.pump()
             raise
         endpoint.breaker.success()
+        if endpoint.failing:
+            endpoint.failing = False
+            log.info("gateway.provider_up", provider=endpoint.name, key=endpoint.label)
         prompt, cached, spent = completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens
         if ticket is not None and quota is not None:
             if prompt or spent:
@@ -224,6 +227,9 @@ class Gateway:
                 endpoint.quota.learn(error.facts, ticket)
         if isinstance(error, Transient):
             endpoint.breaker.failure(now, timeout=isinstance(error, TimedOut))
+            if not endpoint.failing:
+                endpoint.failing = True
+                log.warning("gateway.provider_down", provider=endpoint.name, key=endpoint.label, reason=str(error))
         elif isinstance(error, Throttled):
             endpoint.breaker.abandon()
             wait = _wait_after(error)

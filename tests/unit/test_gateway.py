@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -270,3 +271,18 @@ def test_one_timeout_opens_the_breaker() -> None:
     breaker = Breaker()
     breaker.failure(0.0, timeout=True)
     assert breaker.is_open
+
+
+def test_a_failing_provider_is_one_line_when_it_begins_and_one_when_it_ends() -> None:
+    async def work(clock: LoopClock) -> list[str]:
+        failures = iter([Transient("no answer"), Transient("no answer"), Transient("no answer")])
+        stub = Stub("a", 0.1, lambda: next(failures, None))
+        house = gateway(clock, endpoint(stub, clock))
+        with structlog.testing.capture_logs() as told:
+            for _ in range(4):
+                with contextlib.suppress(ProviderError):
+                    await house.complete(line(clock))
+                await asyncio.sleep(200)
+        return [row["event"] for row in told if row["event"].startswith("gateway.provider")]
+
+    assert run_virtual(work) == ["gateway.provider_down", "gateway.provider_up"]
