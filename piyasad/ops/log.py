@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal
+from urllib.parse import quote
 
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
@@ -21,6 +22,7 @@ _TOKEN = re.compile(r"\d{6,}(?::|%3[Aa])[A-Za-z0-9_-]{30,}")
 _KEY = re.compile(r"\b(?:sk|gsk|xai)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}")
 _DSN = re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@]*):[^\s@]+@")
 _NAMED = re.compile(r"(?i)\b(bearer\s+|(?:password|passwd|secret|api_?key|access_token)=)[^\s&,;)'\"]{4,}")
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _SHORTEST_SECRET = 8
 
 
@@ -28,25 +30,38 @@ class Redactor:
     """A structlog processor that takes secrets out of everything that is about to be written."""
 
     def __init__(self) -> None:
-        self._known: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._known: dict[str, list[str]] = {}  # by their first characters, the longest first
 
     def add(self, secret: str) -> None:
-        """A secret by its value.
+        """A secret by its value; it is known as it stands in a URL, too.
 
-        Very short ones would redact ordinary words; those that a pattern knows anyway (a thousand bots' tokens) would
-        only make each line slower.
+        Very short ones would redact ordinary words; those that a pattern knows anyway are not looked up a second time.
         """
-        if len(secret) >= _SHORTEST_SECRET and secret not in self._known and secret in self.clean(secret):
-            self._known[secret] = None
-            self._pattern = re.compile("|".join(map(re.escape, sorted(self._known, key=len, reverse=True))))
+        if len(secret) < _SHORTEST_SECRET:
+            return
+        for form in (secret, *(each for safe in ("", "/") for each in _encoded(secret, safe))):
+            same = self._known.setdefault(form[:_SHORTEST_SECRET], [])
+            if form not in same and _without_forms(form) not in ("<token>", "<secret>"):
+                same.append(form)
+                same.sort(key=len, reverse=True)
 
     def clean(self, text: str) -> str:
-        """The text without secrets."""
-        if self._pattern is not None:
-            text = self._pattern.sub("<secret>", text)
-        text = _KEY.sub("<secret>", _TOKEN.sub("<token>", text))
-        return _NAMED.sub(r"\1<secret>", _DSN.sub(r"\1:<secret>@", text))
+        """The text without secrets. Its cost grows with the text, not with the number of secrets."""
+        return _without_forms(self._without_known(text))
+
+    def _without_known(self, text: str) -> str:
+        parts: list[str] = []
+        kept = at = 0
+        last = len(text) - _SHORTEST_SECRET if self._known else -1
+        while at <= last:
+            same = self._known.get(text[at : at + _SHORTEST_SECRET])
+            found = next((each for each in same if text.startswith(each, at)), "") if same else ""
+            if found:
+                parts += (text[kept:at], "<secret>")
+                kept = at = at + len(found)
+            else:
+                at += 1
+        return "".join((*parts, text[kept:]))
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Redact every value, at any depth."""
@@ -59,11 +74,23 @@ class Redactor:
             case bool() | int() | float() | None:
                 return value
             case Mapping():
-                return {key: self._value(each) for key, each in value.items()}
+                return {self._value(key): self._value(each) for key, each in value.items()}
             case list() | tuple():
                 return [self._value(each) for each in value]
             case _:
                 return self.clean(str(value))
+
+
+def _without_forms(text: str) -> str:
+    """The text without what has the form of a secret."""
+    text = _KEY.sub("<secret>", _TOKEN.sub("<token>", text))
+    return _NAMED.sub(r"\1<secret>", _DSN.sub(r"\1:<secret>@", text))
+
+
+def _encoded(secret: str, safe: str) -> tuple[str, str]:
+    """A secret as a URL writes it, with capital and with small hexadecimal digits."""
+    capital = quote(secret, safe=safe, errors="replace")
+    return capital, _ESCAPE.sub(lambda match: match[0].lower(), capital)
 
 
 _redactor = Redactor()  # the log is the process's, as logging's root is

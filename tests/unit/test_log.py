@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -83,19 +84,94 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert logs.Redactor().clean(text) == text
 
 
-def test_tokens_that_a_pattern_knows_do_not_slow_each_line() -> None:
+def work(do: Callable[[], object]) -> int:
+    """How many calls it takes, Python's and C's."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        do()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def unknown(number: int) -> list[str]:
+    """Secrets of no known form."""
+    return [hashlib.sha256(str(i).encode()).hexdigest()[:40] for i in range(number)]
+
+
+def test_each_secret_more_costs_the_same_to_learn() -> None:
+    def learn(number: int) -> int:
+        redactor, secrets = logs.Redactor(), unknown(number)
+        return work(lambda: [redactor.add(secret) for secret in secrets])
+
+    assert learn(2000) < 2.2 * learn(1000)
+
+
+def test_a_line_costs_the_same_however_many_secrets_there_are() -> None:
+    line = "nothing secret in here, only words and 0123456789abcdef " * 10
+
+    def clean(number: int) -> int:
+        redactor = logs.Redactor()
+        for secret in unknown(number):
+            redactor.add(secret)
+        return work(lambda: redactor.clean(line))
+
+    assert clean(2000) == clean(10)
+    assert clean(10) < 3 * len(line)
+
+
+@pytest.mark.parametrize("number", [0, 57, 999])
+def test_each_of_a_thousand_secrets_is_taken_out_wherever_it_stands(number: int) -> None:
+    redactor, secrets = logs.Redactor(), unknown(1000)
+    for secret in secrets:
+        redactor.add(secret)
+    secret = secrets[number]
+    for text in (secret, f"x{secret}y", f"a {secret}{secret[:7]}", f"k={secret}&l={secrets[3]}"):
+        clean = redactor.clean(text)
+        assert secret not in clean
+        assert clean == text.replace(secret, "<secret>").replace(secrets[3], "<secret>")
+
+
+def test_of_two_secrets_that_begin_alike_the_longer_is_taken_whole() -> None:
     redactor = logs.Redactor()
+    for secret in ("abcdefgh", "abcdefgh-and-more", "abcdefgh-and"):
+        redactor.add(secret)
+    assert redactor.clean("abcdefgh-and-more abcdefgh-an abcdefgh-and!") == "<secret> <secret>-an <secret>!"
+
+
+@pytest.mark.parametrize("written", ["pa%2Fss%3Aword%2B1", "pa%2fss%3aword%2b1", "pa/ss%3Aword%2B1"])
+def test_a_secret_is_known_as_it_stands_in_an_address(written: str) -> None:
+    redactor = logs.Redactor()
+    redactor.add("pa/ss:word+1")
+    assert redactor.clean(f"GET /x?p={written}&n=1") == "GET /x?p=<secret>&n=1"
+
+
+def test_short_words_and_tokens_of_a_known_form_are_not_looked_up() -> None:
+    redactor = logs.Redactor()
+    redactor.add("short")
     for number in range(1000):
         redactor.add(f"{7100000000 + number}:{'A' * 35}")
-    redactor.add("short")
-    assert redactor._pattern is None
+    assert redactor.clean("short") == "short"
+    assert not any(redactor._known.values())
 
 
 def test_every_way_into_the_log_is_redacted() -> None:
     out = to_json()
     logs.protect(KEY)
     mine = structlog.stdlib.get_logger("piyasad.test")
-    mine.info("plain", url=f"/bot{TOKEN}/x", nested={"a": [KEY, 1, None, True]}, other=ValueError(KEY), pair=(KEY,))
+    mine.info(
+        "plain",
+        url=f"/bot{TOKEN}/x",
+        nested={"a": [KEY, 1, None, True], KEY: {"b": (KEY,)}},
+        other=ValueError(KEY),
+        pair=(KEY,),
+    )
     mine.warning(f"event {TOKEN}")
     logging.getLogger("library").error("foreign %s", f"bot{TOKEN}")
     try:
@@ -145,6 +221,19 @@ def test_the_form_fits_the_place(
     assert text.startswith("{") == is_json
     assert ("\x1b[" in text) == colours
     assert "daemon.ready" in text
+
+
+def test_form_and_level_change_while_the_daemon_runs() -> None:
+    before, after = to_json("info"), io.StringIO()
+    mine = structlog.stdlib.get_logger("piyasad.test")
+    mine.info("first")
+    logs.setup("console", "warning", {}, stream=after)
+    mine.info("unheard")
+    mine.warning("second", key=KEY)
+    logging.getLogger("library").error("third")
+    assert [line["event"] for line in lines(before)] == ["first"]
+    assert [name for name in ("unheard", "second", "third") if name in after.getvalue()] == ["second", "third"]
+    assert not after.getvalue().startswith("{")
 
 
 def test_a_traceback_is_readable_on_a_terminal() -> None:
