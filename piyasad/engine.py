@@ -35,7 +35,7 @@ from piyasad.gateway.quota.budget import LONGEST_MONTH
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
 from piyasad.ops import log as logs
-from piyasad.ops.http import Readiness
+from piyasad.ops.readiness import Readiness
 from piyasad.reload import Reload
 from piyasad.sharding.presence import say_missing
 from piyasad.store.embedded import DataDirError

@@ -1,6 +1,6 @@
 """The forecast: how much the configured bots want to say in a day, what the daily limits allow, what comes of it.
 
-Pure arithmetic on the configuration. `doctor.py` shows it; whoever has settings may ask `forecast_words`. It knows no
+Pure arithmetic on the configuration. `check.py` shows it; whoever has settings may ask `forecast_words`. It knows no
 key and no clock, so it knows the limits of the file and the presets, not what a provider said since.
 
 The named numbers were measured on virtual days of the shipped configuration (`tests/day.py`: the daemon's own code from

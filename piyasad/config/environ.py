@@ -1,6 +1,6 @@
 """Configuration out of the environment: PIYASAD_SECTION__KEY, read by pydantic-settings.
 
-Called by `configload`. Names without a double underscore are none of ours (PIYASAD_HOME, …) and are left alone.
+Called by `config/load.py`. Names without a double underscore are none of ours (PIYASAD_HOME, …) and are left alone.
 """
 
 from __future__ import annotations

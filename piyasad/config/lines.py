@@ -1,6 +1,6 @@
 """Where in a TOML text each key stands. tomllib tells no lines, and an error without a line is a riddle.
 
-`configload` calls `key_lines` on text that tomllib has already accepted; a text that it refused has no lines here.
+`config/load.py` calls `key_lines` on text that tomllib has already accepted; a text that it refused has no lines here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is wrong with a configuration, in words: where it stands, what was expected, what was found, the cure.
 
-`configload` collects `Problem`s and raises one `ConfigError` with all of them. A secret is never quoted back.
+`config/load.py` collects `Problem`s and raises one `ConfigError` with all of them. A secret is never quoted back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from pydantic.fields import FieldInfo
 from piyasad.config.settings import Settings
 
 ENVIRONMENT = "environment"
+
+STAYS = "the old configuration stays"
+"""What every refused reload ends with."""
 
 _CREDENTIAL = re.compile(r"\d{5,}:[\w-]{20,}|\b(?:sk|gsk|AIza|key)[\w-]{16,}")
 _PRIVATE_KEY_WORDS = ("token", "api_key", "secret", "password", "postgres", "redis")
@@ -50,6 +53,19 @@ class ConfigError(Exception):
         if len(self.problems) == 1:
             return str(self.problems[0])
         return "\n".join((f"the configuration has {len(self.problems)} errors:", *(f"  {p}" for p in self.problems)))
+
+
+def refusal(problems: Sequence[Problem]) -> str:
+    """What became of a refused reload, in one line for the service manager; each problem has its own in the log."""
+    first = f"{problems[0]}" if problems else "for no known reason"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"reload refused, {STAYS}: {first}{more}"
+
+
+def refused(problem: Problem) -> dict[str, str | int | None]:
+    """One problem of a refused reload, as the log's event `reload.refused` carries it."""
+    place = {"file": problem.file, "line": problem.line, "key": problem.key}
+    return {name: value for name, value in place.items() if value} | {"reason": problem.message, "note": STAYS}
 
 
 def redacted(text: str) -> str:

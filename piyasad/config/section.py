@@ -1,6 +1,6 @@
 """What every configuration model stands on: the strict base class and the small types with their ranges.
 
-`room.py`, `service.py`, `persona.py` and `settings.py` build the contract from these.
+`talk.py`, `service.py`, `persona.py` and `settings.py` build the contract from these.
 Ranges refuse nonsense, not benches. Nothing here reads a file or the environment.
 """
 

@@ -87,7 +87,7 @@ class ChatSettings(Section):
 
 
 class Settings(Section):
-    """The whole configuration. Cross-checks between sections are made by `configload.load`, not here."""
+    """The whole configuration. Cross-checks between sections are made by `config/load.py`, not here."""
 
     simulation: SimulationSettings = Field(default_factory=SimulationSettings)
     pace: PaceSettings = Field(default_factory=PaceSettings)

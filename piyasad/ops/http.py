@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 import html
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from piyasad.config import Settings
 from piyasad.config.load import ConfigError, Problem
@@ -22,6 +24,7 @@ from piyasad.config.secrets import admin_token
 from piyasad.config.section import split_address
 from piyasad.metrics import Metrics
 from piyasad.ops import exposition
+from piyasad.ops.readiness import Readiness
 
 OPEN_PATHS = frozenset({"/metrics", "/-/healthy", "/-/ready"})
 """What monitoring reads without the admin token."""
@@ -30,12 +33,25 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether bots speak; `reasons` say why not."""
+class _Malformed(logging.Filter):
+    """Keeps out what the server logs of requests that are none: whoever sends them has his 400, and no traceback."""
 
-    ready: bool
-    reasons: Sequence[str] = ()
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_server_log = logging.getLogger(__name__)
+_server_log.addFilter(_Malformed())
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who is let in: the host names that may be asked for, the operator's own among them, and the password."""
+
+    hosts: frozenset[str]
+    friends: frozenset[str]
+    token: str
+    guarded: bool
 
 
 class Daemon(Protocol):
@@ -79,18 +95,34 @@ class HttpServer:
         self._port = port if exact or shard[1] == 1 or port == 0 else port + shard[0]
         self._metrics = metrics
         self._daemon = daemon
-        self._friends = frozenset(name.lower() for name in settings.http.hosts)
-        self._hosts = LOOPBACK | {self._host.lower()} | self._friends
+        self._env = env
         self._runner: web.AppRunner | None = None
-        token = admin_token(settings, env)
-        self._token = token.reveal() if token is not None else ""
-        self._guarded = settings.http.admin_token_env is not None
-        if not self._token and not settings.http.is_loopback:
+        self._access = self.prepare(settings)
+
+    def prepare(self, settings: Settings) -> Access:
+        """Who is to be let in after a reload; nothing has changed yet.
+
+        Raises:
+            ConfigError: others could reach the pages without a password.
+        """
+        friends = frozenset(name.lower() for name in settings.http.hosts)
+        token = admin_token(settings, self._env)
+        if token is None and not settings.http.is_loopback:
             raise _fault(
                 "http.admin_token_env",
                 f"http.listen = {settings.http.listen} can be reached by others: name an environment variable here "
                 "that holds a password, or listen on 127.0.0.1",
             )
+        return Access(
+            hosts=LOOPBACK | {self._host.lower()} | friends,
+            friends=friends,
+            token=token.reveal() if token is not None else "",
+            guarded=settings.http.admin_token_env is not None,
+        )
+
+    def commit(self, access: Access) -> None:
+        """Let these in from now on."""
+        self._access = access
 
     @property
     def address(self) -> tuple[str, int]:
@@ -99,6 +131,12 @@ class HttpServer:
             host, port = self._runner.addresses[0][:2]
             return host, port
         return self._host, self._port
+
+    @property
+    def url(self) -> str:
+        """The same as an operator opens it."""
+        host, port = self.address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def start(self) -> None:
         """Listen.
@@ -112,7 +150,7 @@ class HttpServer:
         app.router.add_get("/-/ready", self._ready)
         app.router.add_post("/-/reload", self._reload)
         app.router.add_get("/", self._index)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, logger=_server_log, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
@@ -138,15 +176,17 @@ class HttpServer:
             raise web.HTTPForbidden(text="this host name is not allowed; add it to [http] hosts\n")
         if request.method not in {"GET", "HEAD"} and not self._is_same_site(request):
             raise web.HTTPForbidden(text="requests from other sites are refused\n")
-        if self._guarded and request.path not in OPEN_PATHS and not self._knows(request):
-            cure = "send the admin token: Authorization: Bearer …\n" if self._token else "no admin token is set\n"
+        if self._access.guarded and request.path not in OPEN_PATHS and not self._knows(request):
+            cure = (
+                "send the admin token: Authorization: Bearer …\n" if self._access.token else "no admin token is set\n"
+            )
             raise web.HTTPUnauthorized(text=cure, headers={"WWW-Authenticate": "Bearer"})
         return await handler(request)
 
     def _is_ours(self, request: web.Request) -> bool:
         """Whether Host names us. A page of somebody else's name that resolves to this machine does not."""
         name = _name(request.host)
-        if name in self._hosts:
+        if name in self._access.hosts:
             return True
         # listening everywhere: the address that was connected to is the listen address
         return self._host in WILDCARDS and request.transport is not None and name == _own_address(request.transport)
@@ -157,14 +197,14 @@ class HttpServer:
         if origin is None:
             return True
         netloc = origin.partition("://")[2].lower()
-        return netloc == request.host.lower() or _name(netloc) in self._friends
+        return netloc == request.host.lower() or _name(netloc) in self._access.friends
 
     def _knows(self, request: web.Request) -> bool:
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
         return (
             kind.lower() == "bearer"
-            and self._token != ""
-            and hmac.compare_digest(given.strip().encode(), self._token.encode())
+            and self._access.token != ""
+            and hmac.compare_digest(given.strip().encode(), self._access.token.encode())
         )
 
     async def _show_metrics(self, request: web.Request) -> web.Response:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -14,7 +16,8 @@ import pytest_asyncio
 from piyasad.config import Settings
 from piyasad.config.load import ConfigError
 from piyasad.metrics import Metrics
-from piyasad.ops.http import HttpServer, Readiness
+from piyasad.ops.http import HttpServer
+from piyasad.ops.readiness import Readiness
 
 ENV = {"ADMIN": "doğru-parola"}
 
@@ -40,11 +43,14 @@ class Serve(Protocol):
     async def __call__(self, listen: str = ..., **http: Any) -> str: ...
 
 
+def settings(listen: str, **http: Any) -> Settings:
+    return Settings.model_validate({"gateway": {"route": ["offline"]}, "http": {"listen": listen, **http}})
+
+
 def server(
     daemon: Daemon, listen: str, shard: tuple[int, int] = (0, 1), *, exact: bool = True, **http: Any
 ) -> HttpServer:
-    settings = Settings.model_validate({"gateway": {"route": ["offline"]}, "http": {"listen": listen, **http}})
-    return HttpServer(settings, shard, Metrics(), daemon, ENV, exact=exact)
+    return HttpServer(settings(listen, **http), shard, Metrics(), daemon, ENV, exact=exact)
 
 
 @pytest.fixture
@@ -60,8 +66,7 @@ async def serve(daemon: Daemon) -> AsyncIterator[Serve]:
             pages = server(daemon, listen, **http)
             await pages.start()
             stack.push_async_callback(pages.stop)
-            host, port = pages.address
-            return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            return pages.url
 
         yield start
 
@@ -203,3 +208,48 @@ def test_each_shard_has_a_port_of_its_own(daemon: Daemon, shard: tuple[int, int]
 async def test_a_port_past_the_last_one_is_a_configuration_error(daemon: Daemon) -> None:
     with pytest.raises(ConfigError, match="65536"):
         await server(daemon, "127.0.0.1:65535", (1, 2), exact=False).start()
+
+
+async def test_who_is_let_in_follows_a_reload(daemon: Daemon, web: aiohttp.ClientSession) -> None:
+    pages = server(daemon, "127.0.0.1:0")
+    await pages.start()
+    async with web.post(f"{pages.url}/-/reload") as answer:
+        assert answer.status == 202
+    reloaded = settings("127.0.0.1:0", admin_token_env="ADMIN", hosts=["watch.example"])
+    access = pages.prepare(reloaded)
+    async with web.get(f"{pages.url}/metrics", headers={"Host": "watch.example"}) as answer:
+        assert answer.status == 403  # prepared is not yet committed
+    pages.commit(access)
+    async with web.get(f"{pages.url}/metrics", headers={"Host": "watch.example"}) as answer:
+        assert answer.status == 200
+    async with web.post(f"{pages.url}/-/reload") as answer:
+        assert answer.status == 401
+    await pages.stop()
+
+
+def test_a_reload_may_not_take_the_password_away_beyond_loopback(daemon: Daemon) -> None:
+    pages = server(daemon, "0.0.0.0:0", admin_token_env="ADMIN")
+    with pytest.raises(ConfigError, match="can be reached by others"):
+        pages.prepare(settings("0.0.0.0:0", admin_token_env="UNSET"))
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # somebody speaks TLS
+        b"GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: abc\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"x" * 10_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_refused_without_a_traceback_in_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture, junk: bytes
+) -> None:
+    address = urlsplit(await serve())
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(junk)
+    async with asyncio.timeout(10):
+        assert (await reader.read()).startswith(b"HTTP/1.0 400")
+    writer.close()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []

@@ -12,7 +12,7 @@ import pytest
 from piyasad.config import Settings
 from piyasad.config.changes import LIVE, RESTART, as_the_daemon_sees, diff, refusals, rows, unusable
 from piyasad.config.load import default_config, default_data_dir, read
-from piyasad.config.problems import Problem
+from piyasad.config.problems import Problem, refusal, refused
 from piyasad.config.snapshot import LISTS, Snapshot, snapshot
 
 TOKEN = "7100000001:AAHx-y_zAAHx-y_zAAHx-y_zAAHx-y_zAAH"
@@ -247,17 +247,17 @@ def test_where_data_goes_by_default_is_the_daemons_own_matter() -> None:
 ROOM: dict[str, Any] = {"chats": [{"id": -1}], "bots": [bot("anna", token_env="T", chats=[-1])]}
 
 
-def refused(env: Mapping[str, str] | None = None, **sections: Any) -> list[str]:
+def refused_with(env: Mapping[str, str] | None = None, **sections: Any) -> list[str]:
     new = shot({"T": TOKEN} if env is None else env, **(ROOM | sections))
     return words(refusals(diff(shot({"T": TOKEN}, **ROOM), new), new, problem))
 
 
 def test_a_good_change_is_not_refused() -> None:
-    assert refused(pace={"burstiness": 0.1}, telegram={"per_bot_per_second": 10}) == []
+    assert refused_with(pace={"burstiness": 0.1}, telegram={"per_bot_per_second": 10}) == []
 
 
 def test_each_key_that_needs_a_restart_is_named_with_what_to_do() -> None:
-    assert refused(simulation={"seed": 7}, http={"listen": "127.0.0.1:1"}) == [
+    assert refused_with(simulation={"seed": 7}, http={"listen": "127.0.0.1:1"}) == [
         "simulation.seed: needs a restart (0 → 7): restart the daemon, or put the old value back",
         'http.listen: needs a restart ("127.0.0.1:9464" → "127.0.0.1:1"): restart the daemon, or put the old value back',
     ]
@@ -274,11 +274,11 @@ def test_each_key_that_needs_a_restart_is_named_with_what_to_do() -> None:
     ],
 )  # fmt: skip
 def test_a_file_after_which_nobody_could_speak_is_refused(sections: dict[str, Any], expected: list[str]) -> None:
-    assert refused(**sections) == expected
+    assert refused_with(**sections) == expected
 
 
 def test_one_of_two_bots_with_a_token_is_enough() -> None:
-    assert refused(bots=[bot("anna"), bot("bert", token_env="T")]) == []
+    assert refused_with(bots=[bot("anna"), bot("bert", token_env="T")]) == []
 
 
 def test_a_daemon_starts_without_tokens_but_not_without_bots() -> None:
@@ -300,3 +300,19 @@ def test_an_empty_or_truncated_file_is_refused_with_its_name(tmp_path: Path, tex
         f"{file}: bots: there is no bot: is the file whole? add a [[bots]] block",
         f"{file}: chats: there is no chat: is the file whole? add a [[chats]] block",
     ]
+
+
+def test_a_refused_reload_says_that_the_old_configuration_stays_and_why() -> None:
+    first, second = Problem("a.toml", 3, "pace.typing", "expected true or false"), Problem("", None, "store", "is away")
+    assert refusal([first]) == (
+        "reload refused, the old configuration stays: a.toml:3: pace.typing: expected true or false"
+    )
+    assert refusal([first, second]).endswith("(and 1 more)")
+    assert refused(first) == {
+        "file": "a.toml",
+        "line": 3,
+        "key": "pace.typing",
+        "reason": "expected true or false",
+        "note": "the old configuration stays",
+    }
+    assert refused(second) == {"key": "store", "reason": "is away", "note": "the old configuration stays"}

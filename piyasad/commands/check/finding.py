@@ -1,4 +1,4 @@
-"""What `check` finds: the form that `doctor.py` and its online halves share."""
+"""What `check` finds: the form that `check.py` and its online halves share."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Names of models: whether a provider lists one under this or a dated name, and which listed ones are nearest. Pure.
 
-`doctorproviders.py` asks when a model is not found.
+`providers.py` asks when a model is not found.
 """
 
 from __future__ import annotations

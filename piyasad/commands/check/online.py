@@ -1,6 +1,6 @@
 """`check --online`: asks Telegram who the bots are and whether they are in their chats. Sends nothing to any chat.
 
-`doctor.py` calls it with the tokens that it found. In no minute are more than 20 new tokens shown to the public API,
+`check.py` calls it with the tokens that it found. In no minute are more than 20 new tokens shown to the public API,
 whose server admits about that many per address. Answers and errors never carry a token.
 """
 

@@ -1,6 +1,6 @@
 """`check --online`: asks each LLM provider of the route what models it has, and for one tiny text.
 
-`doctor.py` calls it. The providers are built as the daemon builds them (`providers/endpoint.py`) and asked all at once,
+`check.py` calls it. The providers are built as the daemon builds them (`providers/endpoint.py`) and asked all at once,
 with every key they have and each within its time. A finding says where a key comes from and never holds one.
 """
 
