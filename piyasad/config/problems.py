@@ -62,7 +62,7 @@ def refusal(problems: Sequence[Problem]) -> str:
     return f"reload refused, {STAYS}: {first}{more}"
 
 
-def refused(problem: Problem) -> dict[str, str | int | None]:
+def refused(problem: Problem) -> dict[str, str | int]:
     """One problem of a refused reload, as the log's event `reload.refused` carries it."""
     place = {"file": problem.file, "line": problem.line, "key": problem.key}
     return {name: value for name, value in place.items() if value} | {"reason": problem.message, "note": STAYS}
