@@ -31,6 +31,7 @@ class ActivityPlan:
         self._clock = clock
         self._drawn = float("-inf")
         self._sums: Sequence[float] = (0.0,) * (MINUTES + 1)
+        self._start = (float("-inf"), 0.0)  # the last start asked about, and its minute: it is asked about a lot
 
     def turned(self) -> None:
         """A bot took a turn."""
@@ -39,7 +40,9 @@ class ActivityPlan:
     def turns(self, start: float, end: float) -> float:
         """Turns between two Unix times if nothing stretched the delays."""
         sums = self._day()
-        first = minute_of_day(start, self._live.settings.zone)
+        if start != self._start[0]:
+            self._start = (start, minute_of_day(start, self._live.settings.zone))
+        first = self._start[1]
         days, last = divmod(first + max(0.0, end - start) / 60.0, MINUTES)
         return days * sums[-1] + _upto(sums, last) - _upto(sums, first)
 

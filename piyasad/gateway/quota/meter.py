@@ -159,12 +159,15 @@ class Sliding:
         day = ahead(self.seconds)
         first = self._first or 0
         worst, begun = math.inf, False
-        for slot in range(first, first + self._size):
-            until = (slot + 1) * self.grain + self.seconds - now  # just before this slot is forgotten
+        start = first % self._size
+        ring = self._ring[start:] + self._ring[:start]
+        # Between two slots that hold something the plan only grows and nothing is freed: the tightest is the later one.
+        for place in (*(n for n, freed in enumerate(ring) if freed), self._size - 1):
+            until = (first + place + 1) * self.grain + self.seconds - now  # just before this slot is forgotten
             planned = ahead(until) if until > 0 else 0.0
             if planned > 0:
                 worst = min(worst, left / planned)
-            freed = self._ring[slot % self._size]
+            freed = ring[place]
             if freed and not begun and day > 0:  # before we began there was nothing to say: none of that lay idle
                 idle, begun = idle - allowed * planned / day, True
             left += freed
