@@ -73,12 +73,15 @@ class Tally:
 
 
 class Methods:
-    """The methods, by their names in lower case."""
+    """The methods, by their names in lower case. `now` is the clock of the limits."""
 
-    def __init__(self, world: World, traffic: Traffic, tally: Tally) -> None:
+    def __init__(
+        self, world: World, traffic: Traffic, tally: Tally, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._world = world
         self._traffic = traffic
         self._tally = tally
+        self._now = now
         self.known: dict[str, Callable[[Bot, Mapping[str, Any]], Any]] = {
             "getme": self._get_me,
             "sendmessage": self._send_message,
@@ -125,7 +128,7 @@ class Methods:
         thread = whole(given.get("message_thread_id"), 0) or None
         if thread is not None and thread not in home.threads:
             raise Refused(400, "Bad Request: message thread not found")
-        excess = self._traffic.admit(bot.id, chat_id, group=home.person is None, now=time.monotonic())
+        excess = self._traffic.admit(bot.id, chat_id, group=home.person is None, now=self._now())
         if excess is not None:
             raise too_many(self._tally, excess, bot.id, chat_id)
         return message(self._world.send(bot, home, text, reply_to, thread))

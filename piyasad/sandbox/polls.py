@@ -7,7 +7,7 @@ Follows Client::process_get_updates_query, do_get_updates and fail_query_conflic
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +58,8 @@ class Polls:
         for bot in bots:
             _wake(bot.waiter, True)
 
-    async def get(self, bot: Bot, given: Mapping[str, Any], transport: asyncio.BaseTransport | None) -> Any:
-        """The updates; waits for some if there are none.
+    async def get(self, bot: Bot, given: Mapping[str, Any], gone: Callable[[], bool]) -> Any:
+        """The updates; waits for some if there are none. `gone`: whether the client has hung up.
 
         Raises:
             Refused: 409 when another poll took this one's place.
@@ -73,7 +73,7 @@ class Polls:
         timeout, limit = self._slow_down(bot, offset, timeout, limit)
         forget(bot, offset)
         if not bot.updates and timeout and not self._closing.is_set():
-            await self._wait(bot, timeout, transport)
+            await self._wait(bot, timeout, gone)
         return [update for _, update in zip(range(limit), bot.updates, strict=False)]
 
     def _slow_down(self, bot: Bot, offset: int, timeout: int, limit: int) -> tuple[int, int]:
@@ -87,7 +87,7 @@ class Polls:
         past.offset, past.began = offset, now
         return timeout, limit
 
-    async def _wait(self, bot: Bot, timeout: float, transport: asyncio.BaseTransport | None) -> None:
+    async def _wait(self, bot: Bot, timeout: float, gone: Callable[[], bool]) -> None:
         """Wait for an update as the one poll of this token; a poll that waited before is ended."""
         _wake(bot.waiter, False)
         loop = asyncio.get_running_loop()
@@ -100,12 +100,12 @@ class Polls:
             if bot.waiter is waiter:
                 bot.waiter = None
         if not kept and not self._closing.is_set():
-            await self._conflict(bot, transport)
+            await self._conflict(bot, gone)
 
-    async def _conflict(self, bot: Bot, transport: asyncio.BaseTransport | None) -> None:
+    async def _conflict(self, bot: Bot, gone: Callable[[], bool]) -> None:
         past = self._past[bot.id]
         now = asyncio.get_running_loop().time()
-        if transport is not None and not transport.is_closing():  # a client that is gone tells nobody of its conflict
+        if not gone():  # a client that is gone tells nobody of its conflict
             self._tally.conflicts += 1
             self._tally.conflicts_of[bot.id] += 1
         if now >= past.conflict_until:

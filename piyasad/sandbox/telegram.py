@@ -70,7 +70,7 @@ class BotApi:
                 if (ended := await self._suffer(fault, request)) is not None:
                     return ended
             if name == "getupdates":
-                result: Any = await self._polls.get(bot, given, request.transport)
+                result: Any = await self._polls.get(bot, given, lambda: _is_gone(request))
             else:
                 result = self._methods.call(name, bot, given)
         except Refused as refused:
@@ -138,6 +138,11 @@ def _answer(body: Mapping[str, Any], status: int = 200, retry_after: int | None 
     """JSON; a 429 says the wait in its header too (HttpConnection::send_response)."""
     headers = {"Retry-After": str(retry_after)} if retry_after else None
     return web.Response(body=json.dumps(body).encode(), status=status, headers=headers, content_type="application/json")
+
+
+def _is_gone(request: web.Request) -> bool:
+    """Whether the client has hung up."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _cut(request: web.Request) -> web.Response:
