@@ -252,6 +252,46 @@ def chats_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_jso
     _show("Chats", ("id", "title", "enabled", "bots", "ear", "notice"), chats_of(config, data_dir), as_json)
 
 
+@app.command(short_help="Hours of the configured room in seconds, in a virtual world.")
+def simulate(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The configuration file. [default: config.toml, or ours]")
+    ] = None,
+    hours: Annotated[float, typer.Option("--hours", help="How long the room lives.", min=0.01, max=8784)] = 24.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of every choice: the same gives the same; 0 is 1.", min=0)] = 1,
+    people: Annotated[
+        Path | None, typer.Option("--people", help="A TOML file of what members say and when (docs/simulation.md).")
+    ] = None,
+    journal: Annotated[Path | None, typer.Option("--journal", help="Write all that happens as JSON lines.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hours of the configured room in seconds: the daemon itself, in a world in memory that keeps Telegram's and the
+    providers' limits. Needs no token, no key and no network; begins on a Monday at midnight.
+
+    It tells lines by bot, chat and hour, tokens, cost, which limits held the bots back, and how long people waited.
+    Without a config.toml here it takes the configuration that comes with piyasad.
+
+    Example: piyasad simulate --hours 24 --people people.toml --journal day.jsonl
+    """
+    from piyasad.commands import simulate as simulation
+
+    with simulation.progress_bar(hours) as progress:
+        report = simulation.simulate(
+            config or simulation.own_or_shipped(DEFAULT_CONFIG),
+            hours,
+            seed=seed,
+            people=people,
+            journal=journal,
+            progress=progress,
+        )
+    if as_json:
+        print(json.dumps(report.as_json(), ensure_ascii=False, indent=1))
+    else:
+        for table in simulation.tables_of(report):
+            if table.rows:
+                _table(*table)
+
+
 @app.command(short_help="Telegram and LLM servers of our own, on loopback.")
 def sandbox(
     listen: Annotated[str, typer.Option("--listen", help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:8420",

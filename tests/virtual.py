@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from piyasad.clock import LoopClock, VirtualLoop
+from piyasad.clock import LoopClock
+from piyasad.simulation.loop import VirtualLoop
 
 T = TypeVar("T")
 

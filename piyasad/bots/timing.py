@@ -75,16 +75,20 @@ class BotTiming:
         return delays.until_active(self._clock.wall(), self._bot.settings.active_hours, settings.zone)
 
     def stretch(self, now: float) -> float:
-        """The largest of the quota's, the hourly limit's and the chats' pace's stretches; at least 1."""
+        """The largest of the limits' stretches; at least 1."""
+        return delays.largest(*self.stretches(now).values())
+
+    def stretches(self, now: float) -> dict[str, float]:
+        """By how much each limit wants the delays to grow: the quota, the hourly limit, the chats' pace."""
         interval = self._expected(now) / SPEAK_SHARE
         rate = 0.0
         for chat in self._live.chats_of(self._bot):
             rate += chat.pace.chat_per_minute / max(1, len(self._live.awake(chat, now)))
-        return delays.largest(
-            self._quota(),
-            self._bot.hourly.stretch(now, interval),
-            delays.chat_stretch(rate, 1, interval) if rate else 1.0,
-        )
+        return {
+            "quota": self._quota(),
+            "hourly_limit": self._bot.hourly.stretch(now, interval),
+            "chat_pace": delays.chat_stretch(rate, 1, interval) if rate else 1.0,
+        }
 
     def _expected(self, now: float) -> float:
         settings = self._live.settings

@@ -30,6 +30,7 @@ FLOORS = (
     {"build"},
     {"reload", "system"},
     {"engine"},
+    {"simulation"},
     {"commands"},
     {"cli"},
     {"__main__"},
