@@ -322,8 +322,8 @@ class InMemoryStore:
         if row is None or row.answer_id is not None or row.state not in {"open", "taken"}:
             return
         taker = self._db.bots.get(row.taken_by or 0)
-        ours = taker is not None and taker.owner == self._daemon_id and taker.fence == row.taken_fence
-        if row.state == "taken" and not ours:
+        ours = taker is not None and taker.owner is not None and taker.owner == self._daemon_id
+        if row.state == "taken" and not (ours and taker is not None and taker.fence == row.taken_fence):
             return
         row.taken_by = row.taken_fence = None
         self._db.stimuli.move(row, clean(state), clean(reason))
@@ -333,7 +333,7 @@ class InMemoryStore:
         waiting = [
             row
             for row in self._db.stimuli.waiting(bot_ids, chat_ids)
-            if row.created_at >= since and row.message_id in self._db.ledger.rows and self._db.waits(row)
+            if row.created_at >= since and self._db.waits(row) and self._is_kept(row, since)
         ]
         waiting.sort(key=lambda row: (row.created_at, row.message_id, row.key.bot_id))
         return [Stimulus(*row.key, self._db.ledger.rows[row.message_id].message()) for row in waiting]
@@ -399,6 +399,10 @@ class InMemoryStore:
 
     def _is_ours(self, bot: Bot) -> bool:
         return bot.owner is not None and bot.owner == self._daemon_id and self._db.alive(bot.owner)
+
+    def _is_kept(self, row: StimulusRow, since: float) -> bool:
+        asked = self._db.ledger.rows.get(row.message_id)
+        return asked is not None and asked.created_at >= since - 2 * DAY
 
     def _free(self, daemon_id: str, bot_ids: Collection[int]) -> None:
         for bot_id in bot_ids:

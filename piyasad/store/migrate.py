@@ -1,7 +1,7 @@
 """Brings a database's schema to this version: numbered files, each in a transaction, recorded with its checksum.
 
-Called once by `PostgresStore.connect`. It never edits what was applied: a changed file or a schema newer than the code
-is an error, said in words the operator can act on.
+Called once by `PostgresStore.connect`; `reading` only checks. It never edits what was applied: a changed file or a
+schema newer than the code is an error, said in words the operator can act on.
 """
 
 from __future__ import annotations
@@ -81,6 +81,22 @@ def pending(migrations: Sequence[Migration], applied: dict[int, str]) -> list[Mi
                 "restore the file as it was released"
             )
     return [migration for migration in migrations if migration.version not in applied]
+
+
+async def check(connection: asyncpg.Connection) -> None:
+    """See that the schema is just this version's, without changing it.
+
+    Raises:
+        SchemaError: no tables of ours, an older schema, or one of `pending`'s reasons.
+    """
+    if await connection.fetchval("SELECT to_regclass('schema_migration')") is None:
+        raise SchemaError("the database has no tables of piyasad yet; start the daemon once")
+    rows = await connection.fetch("SELECT version, checksum FROM schema_migration")
+    if missing := pending(load(), {row["version"]: row["checksum"] for row in rows}):
+        raise SchemaError(
+            f"the database's schema is older than this piyasad (version {missing[0].version - 1}, "
+            f"it needs {missing[-1].version}): start the new daemon once"
+        )
 
 
 async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration] | None = None) -> int:

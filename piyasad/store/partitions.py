@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
+from piyasad.store.calls import transaction
+
 TABLES = ("message", "turn")
 
 AHEAD_DAYS = 3
@@ -85,7 +87,7 @@ async def _create(connection: asyncpg.Connection, table: str, day: date) -> None
 
 async def ensure(connection: asyncpg.Connection, now: float) -> None:
     """Make the partitions of the days around `now` (Unix seconds). Daemons wait for each other."""
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         for table in TABLES:
             there = await _days(connection, table)
@@ -101,7 +103,7 @@ async def drop_expired(connection: asyncpg.Connection, now: float, retention_day
         for day in expired(await _days(connection, table), now, retention_days):
             # Dropping waits for every reader of the table, and everybody else waits for the drop: better later
             # than long. The next maintenance tries again.
-            async with connection.transaction():
+            async with transaction(connection):
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
                 await connection.execute("SET LOCAL lock_timeout = '3s'")
                 await connection.execute(f"DROP TABLE IF EXISTS {name_of(table, day)}")

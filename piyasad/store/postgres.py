@@ -1,39 +1,43 @@
-"""The store on PostgreSQL. The engine connects it once and hands it down; its interface is told in `base.py`.
+"""The store on PostgreSQL. The engine connects it once and hands it down; its interface is told in `interface.py`.
 
 Claims, settlements, traces and figures go through the grouped writer, everything else through a small pool. It holds no
-state of its own but connections, and which stimuli this process took. A failure is a `StoreError` without any data.
+state of its own but connections, and whose daemon it is. A failure is a `StoreError` without any data.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import asyncpg
 import structlog
 
-from piyasad.clock import Clock
+from piyasad.clock import DAY, Clock
 from piyasad.model import (
     BotRow,
     ChatRow,
     Claim,
     DaemonRow,
     Draft,
+    Grant,
     Kind,
     Lease,
     Message,
     Received,
+    Said,
     State,
     Stimulus,
+    StimulusKey,
     TurnTrace,
     Usage,
 )
 from piyasad.store import partitions, sql
-from piyasad.store.connect import SESSION, for_writing, hang_up, wait_for
-from piyasad.store.failure import KNOWN, RETRY, as_store_error, is_down, is_row_fault, tell
-from piyasad.store.interface import StoreError
-from piyasad.store.migrate import migrate
+from piyasad.store.calls import Calls, Connection, RefusedRow, transaction
+from piyasad.store.connect import for_writing, hang_up, wait_for
+from piyasad.store.failure import KNOWN, as_store_error
+from piyasad.store.migrate import check, migrate
 from piyasad.store.plain_text import clean, clean_json
 from piyasad.store.writer import LINGER_SECONDS, Writer
 
@@ -42,30 +46,24 @@ log = structlog.stdlib.get_logger(__name__)
 POOL_SIZE = 6
 """Connections beside the writer's: nothing else is frequent, and four daemons share a server's hundred."""
 
-STATEMENT_SECONDS = 15.0
-"""No statement of the pool takes longer, or the database counts as gone."""
+MIGRATE_SECONDS = 120.0
+"""Bringing the schema up to date takes no longer."""
 
-WITNESS_BEFORE_SECONDS = 180.0
-"""A message seen may have been claimed that long before Telegram's date: waiting, retries and a slow request."""
+MAINTAIN_SECONDS = 60.0
+"""The retention drops whole tables and may wait for their readers."""
 
-WITNESS_AFTER_SECONDS = 5.0
-"""…or after it, when the clocks of Telegram and the database differ."""
-
-_T = TypeVar("_T")
-_Connection = Any  # asyncpg's pool hands out proxies that its stubs do not unite with connections
+READING_SECONDS = 5.0
+"""A command that only reads waits that long for the database."""
 
 
 class PostgresStore:
-    """`Store` on a pool and a writer. Made by `connect`, never directly."""
+    """`Store` on a pool and a writer. Made by `connect` or `reading`, never directly."""
 
-    def __init__(
-        self, pool: asyncpg.Pool, writer: Writer, clock: Clock, on_query: Callable[[str, float], None] | None
-    ) -> None:
+    def __init__(self, calls: Calls, writer: Writer) -> None:
         self.writer = writer
-        self._pool = pool
-        self._clock = clock
-        self._on_query = on_query
-        self._taken: dict[tuple[int, int, int], tuple[int, int]] = {}
+        self._calls = calls
+        self._run = calls.run
+        self._daemon_id: str | None = None
 
     @classmethod
     async def connect(
@@ -87,40 +85,45 @@ class PostgresStore:
         """
         first = await wait_for(dsn, clock, start_timeout)
         try:
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(MIGRATE_SECONDS):
                 await migrate(first)
                 await partitions.ensure(first, clock.wall())
         except KNOWN as error:
             raise as_store_error(error) from error
         finally:
             await hang_up(first)
+        calls = await Calls.open(dsn, clock, size=pool_size, on_query=on_query)
         writer = Writer(lambda: for_writing(dsn), clock, linger=linger, on_query=on_query)
+        writer.start()
+        return cls(calls, writer)
+
+    @classmethod
+    async def reading(cls, dsn: str, clock: Clock) -> PostgresStore:
+        """Connect to look only: nothing is migrated, and what would write is refused.
+
+        Raises:
+            StoreError: no database, access refused, no tables of ours, or tables of another version.
+        """
+        first = await wait_for(dsn, clock, READING_SECONDS)
         try:
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=pool_size,
-                timeout=10,
-                command_timeout=STATEMENT_SECONDS,
-                server_settings=dict(SESSION),
-            )
+            async with asyncio.timeout(READING_SECONDS):
+                await check(first)
         except KNOWN as error:
             raise as_store_error(error) from error
-        writer.start()
-        return cls(pool, writer, clock, on_query)
+        finally:
+            await hang_up(first)
+        calls = await Calls.open(dsn, clock, size=1, default_transaction_read_only="on")
+        return cls(calls, Writer(lambda: for_writing(dsn), clock))
 
     async def close(self) -> None:
         await self.writer.close()
-        try:
-            async with asyncio.timeout(5):
-                await self._pool.close()
-        except KNOWN:  # also a server that is gone: its connections cannot take their leave
-            self._pool.terminate()
+        await self._calls.close()
 
     # --- daemons and leases
 
     async def enter(self, daemon: DaemonRow, ttl: float) -> None:
         d = daemon
+        self._daemon_id = d.id
         await self._run("enter", sql.ENTER, d.id, d.shard, d.shards, d.host, d.pid, d.config_hash, float(ttl))
 
     async def beat(self, daemon_id: str, ttl: float) -> bool:
@@ -130,12 +133,11 @@ class PostgresStore:
         await self._run("report", sql.REPORT, daemon_id, clean_json(report))
 
     async def leave(self, daemon_id: str, summary: str) -> None:
-        async def work(connection: _Connection) -> None:
-            async with connection.transaction():
-                await connection.execute(sql.LEAVE, daemon_id, clean(summary))
-                await connection.execute(sql.LEAVE_BOTS, daemon_id)
+        await self._run("leave", sql.LEAVE, daemon_id, clean(summary))
 
-        await self._call("leave", work, again=True)
+    async def free_in(self, bot_ids: Collection[int]) -> float | None:
+        [row] = await self._run("free_in", sql.FREE_IN, list(bot_ids), self._daemon_id)
+        return None if row[0] is None else float(row[0])
 
     async def expire_others(self, daemon_id: str) -> None:
         await self._run("expire_others", sql.EXPIRE_OTHERS, daemon_id)
@@ -145,8 +147,8 @@ class PostgresStore:
         ids = sorted(wanted)
         names, usernames = [wanted[bot_id][0] for bot_id in ids], [wanted[bot_id][1] for bot_id in ids]
 
-        async def work(connection: _Connection) -> list[asyncpg.Record]:
-            async with connection.transaction():
+        async def work(connection: Connection) -> list[asyncpg.Record]:
+            async with transaction(connection):
                 await connection.execute(sql.TAKE_KNOWN, ids, names, usernames)
                 dead = [row["id"] for row in await connection.fetch(sql.TAKE_LOCK_OWNERS, ids)]
                 locked = [row["id"] for row in await connection.fetch(sql.TAKE_LOCK_BOTS, dead, ids)]
@@ -156,7 +158,7 @@ class PostgresStore:
                 await connection.execute(sql.TAKE_UNCERTAIN, [row["id"] for row in taken])
             return taken
 
-        rows = await self._call("take", work, again=False)
+        rows = await self._calls.call("take", work, again=False)
         return [
             Lease(row["id"], row["fence"], row["update_offset"], row["state"], row["disclosed_at"])
             for row in sorted(rows, key=lambda row: row["id"])
@@ -170,7 +172,8 @@ class PostgresStore:
         return [BotRow(**row) for row in await self._run("bots", sql.BOTS)]
 
     async def daemons(self) -> list[DaemonRow]:
-        return [DaemonRow(**row) for row in await self._run("daemons", sql.DAEMONS)]
+        rows = await self._run("daemons", sql.DAEMONS)
+        return [DaemonRow(**{**row, "report": json.loads(row["report"])}) for row in rows]
 
     async def set_bot_state(self, bot_id: int, state: str, reason: str) -> None:
         await self._run("set_bot_state", sql.SET_BOT_STATE, bot_id, clean(state), clean(reason))
@@ -196,9 +199,6 @@ class PostgresStore:
     async def claim_notice(self, chat_id: int, now: float, older_than: float) -> bool:
         return bool(await self._run("claim_notice", sql.CLAIM_NOTICE, chat_id, now, older_than, again=False))
 
-    async def release_notice(self, chat_id: int, at: float) -> None:
-        await self._run("release_notice", sql.RELEASE_NOTICE, chat_id, at)
-
     async def rekey_chat(self, old: int, new: int) -> None:
         await self._run("rekey_chat", sql.REKEY_CHAT, old, new)
 
@@ -217,7 +217,7 @@ class PostgresStore:
             return []
         try:
             found = await self._insert_received(rows)
-        except _RefusedRow as error:
+        except RefusedRow as error:
             # A row that cannot be stored must not stop its ear: the others are stored, that one is said and skipped.
             if len(rows) == 1:
                 log.error("store.received_refused", error=str(error), chat_id=rows[0].chat_id)
@@ -237,8 +237,7 @@ class PostgresStore:
     async def witness(
         self, bot_id: int, chat_id: int, telegram_id: int, text: str, reply_to: int | None, at: float
     ) -> bool:
-        window = WITNESS_BEFORE_SECONDS, WITNESS_AFTER_SECONDS
-        args = bot_id, chat_id, telegram_id, clean(text), reply_to, at, *window
+        args = bot_id, chat_id, telegram_id, clean(text), reply_to, at
         return bool(await self._run("witness", sql.WITNESS, *args, again=False))
 
     async def recent(self, chat_id: int, limit: int) -> list[Message]:
@@ -251,61 +250,67 @@ class PostgresStore:
         [row] = await self._run("now", sql.NOW)
         return float(row[0])
 
-    async def sends(self, bot_ids: Collection[int], since: float) -> list[tuple[int, int, str, float]]:
-        rows = await self._run("sends", sql.SENDS, list(bot_ids), since)
-        return [(row["bot_id"], row["chat_id"], row["kind"], row["at"]) for row in rows]
-
-    async def answers(self, bot_ids: Collection[int], since: float, polite: str) -> list[tuple[int, float, bool]]:
-        rows = await self._run("answers", sql.ANSWERS, list(bot_ids), since, polite)
-        return [(row["user_id"], row["at"], row["polite"]) for row in rows]
+    async def said(self, bot_ids: Collection[int], since: float) -> list[Said]:
+        rows = await self._run("said", sql.SAID, list(bot_ids), since)
+        return [Said(**{**row, "kind": Kind(row["kind"])}) for row in rows]
 
     # --- stimuli
 
-    async def open_stimulus(self, chat_id: int, telegram_id: int, slot: int, message_id: int, at: float) -> bool:
-        args = chat_id, telegram_id, slot, message_id, at
-        return bool(await self._run("open_stimulus", sql.OPEN_STIMULUS, *args, again=False))
+    async def merge_stimuli(self, keys: Collection[StimulusKey]) -> None:
+        if keys:
+            await self._run("merge_stimuli", sql.MERGE_STIMULI, *_columns(keys))
 
-    async def take_stimulus(self, chat_id: int, telegram_id: int, slot: int, bot_id: int) -> bool:
-        key = chat_id, telegram_id, slot
-        rows = await self._run("take_stimulus", sql.TAKE_STIMULUS, *key, bot_id, again=False)
-        if rows:
-            self._taken[key] = bot_id, rows[0]["taken_fence"]
-        return bool(rows)
+    async def take_stimulus(self, key: StimulusKey, bot_id: int, *, counts: bool) -> Grant:
+        args = *key, bot_id, self._daemon_id, counts
+        [row] = await self._run("take_stimulus", sql.TAKE_STIMULUS, *args, again=False)
+        return Grant(row[0])
 
-    async def close_stimulus(self, chat_id: int, telegram_id: int, slot: int, state: str) -> None:
-        # Only what is open or what this process took: another daemon may have taken it over from us meanwhile.
-        key = chat_id, telegram_id, slot
-        await self._run("close_stimulus", sql.CLOSE_STIMULUS, *key, clean(state), *self._taken.get(key, (None, None)))
-        self._taken.pop(key, None)
+    async def close_stimulus(self, key: StimulusKey, state: str, reason: str = "") -> None:
+        args = *key, clean(state), clean(reason), self._daemon_id
+        await self._run("close_stimulus", sql.CLOSE_STIMULUS, *args)
 
-    async def open_stimuli(self, bot_ids: Collection[int], since: float) -> list[Stimulus]:
-        rows = await self._run("open_stimuli", sql.OPEN_STIMULI, list(bot_ids), since)
-        return [Stimulus(row["chat_id"], row["stimulus_id"], row["slot"], _message(row)) for row in rows]
+    async def open_stimuli(self, bot_ids: Collection[int], chat_ids: Collection[int], since: float) -> list[Stimulus]:
+        rows = await self._run("open_stimuli", sql.OPEN_STIMULI, list(bot_ids), list(chat_ids), since)
+        return [
+            Stimulus(row["stimulus_chat_id"], row["stimulus_telegram_id"], row["slot"], _message(row)) for row in rows
+        ]
 
     # --- traces and figures
 
-    async def record_turns(self, traces: Sequence[TurnTrace]) -> None:
+    def record_turns(self, traces: Sequence[TurnTrace]) -> None:
         self.writer.record(traces)
 
-    async def add_usage(self, rows: Sequence[Usage]) -> None:
+    def add_usage(self, rows: Sequence[Usage]) -> None:
         self.writer.add(rows)
 
     async def usage(self, since: float) -> list[Usage]:
         await self.writer.flush()
         return [Usage(**row) for row in await self._run("usage", sql.USAGE, since)]
 
+    async def uncertain(self) -> int:
+        [row] = await self._run("uncertain", sql.UNCERTAIN)
+        return int(row[0])
+
     async def counts(self, since: float) -> Mapping[str, int]:
         return {row["state"]: row["n"] for row in await self._run("counts", sql.COUNTS, since)}
 
+    async def outcomes(self, since: float) -> list[tuple[int, str, str, int]]:
+        await self.writer.flush()
+        rows = await self._run("outcomes", sql.OUTCOMES, since)
+        return [(row["bot_id"], row["intent"], row["outcome"], row["n"]) for row in rows]
+
+    async def last(self, limit: int) -> list[Message]:
+        return [_message(row) for row in await self._run("last", sql.LAST, limit)]
+
     async def maintain(self, now: float, retention_days: int) -> None:
-        async def work(connection: _Connection) -> list[str]:
+        async def work(connection: Connection) -> list[str]:
             await partitions.ensure(connection, now)
             dropped = await partitions.drop_expired(connection, now, retention_days)
-            await connection.execute(sql.FORGET_STIMULI, now - retention_days * 86400)
-            await connection.execute(sql.FORGET_DAEMONS, now - retention_days * 86400)
+            await connection.execute(sql.FORGET_STIMULI, now - retention_days * DAY)
+            await connection.execute(sql.FORGET_DAEMONS, now - retention_days * DAY)
             return dropped
 
-        if dropped := await self._call("maintain", work, again=True):
+        if dropped := await self._calls.call("maintain", work, seconds=MAINTAIN_SECONDS):
             log.info("store.retention", dropped=dropped)
 
     # --- how statements are run
@@ -320,40 +325,15 @@ class PostgresStore:
             [row.at for row in rows],
             [row.reply_to for row in rows],
             [row.thread_id for row in rows],
+            *_columns([StimulusKey(row.chat_id, row.telegram_id, bot_id) for row in rows for bot_id in row.to]),
         )
         stored = await self._run("receive", sql.RECEIVE, *columns, again=False)
         return {(row["chat_id"], row["telegram_message_id"]): row["id"] for row in stored}
 
-    async def _run(self, name: str, statement: str, *args: Any, again: bool = True) -> list[asyncpg.Record]:
-        async def work(connection: _Connection) -> list[asyncpg.Record]:
-            rows: list[asyncpg.Record] = await connection.fetch(statement, *args)
-            return rows
 
-        return await self._call(name, work, again=again)
-
-    async def _call(self, name: str, work: Callable[[_Connection], Awaitable[_T]], *, again: bool) -> _T:
-        """Run `work` on a connection. `again`: doing it twice is harmless, so a cut connection gets a second try."""
-        started = self._clock.mono()
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                async with self._pool.acquire(timeout=10) as connection:
-                    result = await work(connection)
-            except KNOWN as error:
-                # After a restart of the server the pool may hand out one last dead connection.
-                if tries < 3 and (isinstance(error, RETRY) or (again and tries < 2 and is_down(error))):
-                    continue
-                if is_row_fault(error):
-                    raise _RefusedRow(tell(error)) from error
-                raise as_store_error(error) from error
-            if self._on_query is not None:
-                self._on_query(name, self._clock.mono() - started)
-            return result
-
-
-class _RefusedRow(StoreError):
-    """The row itself cannot be stored."""
+def _columns(keys: Collection[StimulusKey]) -> tuple[list[int], list[int], list[int]]:
+    """The keys, as the columns that `unnest` takes."""
+    return [key.chat_id for key in keys], [key.telegram_id for key in keys], [key.bot_id for key in keys]
 
 
 def _message(row: asyncpg.Record) -> Message:

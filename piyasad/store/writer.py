@@ -21,8 +21,9 @@ import structlog
 from piyasad.clock import Clock
 from piyasad.model import Claim, Draft, State, TurnTrace, Usage
 from piyasad.store import sql
+from piyasad.store.connect import hang_up
 from piyasad.store.deferred import Deferred
-from piyasad.store.failure import KNOWN, as_store_error, is_row_fault, tell
+from piyasad.store.failure import KNOWN, RETRY, as_store_error, is_row_fault, tell
 from piyasad.store.interface import StoreError
 from piyasad.store.plain_text import clean
 
@@ -37,14 +38,23 @@ GROUP_MAX = 500
 QUEUE_MAX = 10_000
 """Claims waiting; more are refused at once. Settlements need no bound: each belongs to a claim."""
 
+CONNECT_SECONDS = 10.0
+"""A new connection may take that long to be ready."""
+
 WRITE_SECONDS = 10.0
 """A group may take that long before its connection counts as lost."""
+
+CLAIM_SECONDS = 15.0
+"""A caller waits that long for its claim; one that is made after that is settled `failed`."""
 
 SETTLE_SECONDS = 30.0
 """A caller waits that long for its settlement while the database is away; the writer keeps trying after that."""
 
 ABANDON_SECONDS = 30.0
 """After a cut connection, claims of unknown fate are looked for again and again that long."""
+
+
+_NO_STIMULUS = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -112,7 +122,7 @@ class Writer:
                 self._task.cancel()
                 await asyncio.gather(self._task, return_exceptions=True)
         if self._connection is not None and not self._connection.is_closed():
-            await self._connection.close(timeout=5)
+            await hang_up(self._connection)
 
     async def claim(self, draft: Draft) -> Claim | None:
         """See `Store.claim`. A caller that is cancelled leaves no claim behind: the writer settles it `failed`."""
@@ -122,7 +132,15 @@ class Writer:
         op = _ClaimOp(draft, asyncio.get_running_loop().create_future())
         self._claims.append(op)
         self._wake.set()
-        return await op.future
+        try:
+            async with asyncio.timeout(CLAIM_SECONDS):
+                return await op.future
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if op.future.done() and not op.future.cancelled() and op.future.exception() is None:
+                self._settle_unsent(op.future.result())  # it was made in the same turn of the loop
+            if isinstance(error, TimeoutError):
+                raise as_store_error(error) from error
+            raise
 
     async def settle(self, claim: Claim, state: State, telegram_id: int | None, at: float | None, reason: str) -> None:
         """See `Store.settle`. What was handed in is written even if the caller is cancelled or gives up waiting."""
@@ -148,6 +166,8 @@ class Writer:
 
     async def flush(self) -> None:
         """Return when the traces and figures handed in so far were written (or refused)."""
+        if self._task is None:  # it only reads, so nothing waits
+            return
         self._accept()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._flushes.append(future)
@@ -158,8 +178,17 @@ class Writer:
         except TimeoutError as error:
             raise as_store_error(error) from error
 
+    def _settle_unsent(self, claim: Claim | None) -> None:
+        """Nobody waits for it any more, so nobody will send it."""
+        if claim is not None:
+            reason = "cancelled before it was sent"
+            self._settles.append(_SettleOp(claim.id, claim.created_at, State.FAILED, None, None, reason, None))
+            self._wake.set()
+
     def _accept(self) -> None:
-        if self._closing or self._task is None or self._task.done():
+        if self._task is None:
+            raise StoreError("this store only reads")
+        if self._closing or self._task.done():
             raise StoreError("the store is closed")
 
     def _side_soon(self) -> None:
@@ -224,6 +253,10 @@ class Writer:
         except BaseException as error:
             if is_row_fault(error):
                 return await self._isolate(claims, settles, error)
+            if isinstance(error, RETRY):
+                self._claims.extendleft(reversed(claims))
+                self._settles.extendleft(reversed(settles))
+                return False
             self._lose(claims, settles, error, sent=sent)
             if not isinstance(error, KNOWN):
                 raise
@@ -249,6 +282,7 @@ class Writer:
     async def _execute(self, connection: asyncpg.Connection, claims: list[_ClaimOp], settles: list[_SettleOp]) -> None:
         started = self._clock.mono()
         drafts = [op.draft for op in claims]
+        keys = [d.stimulus or _NO_STIMULUS for d in drafts]
         times = [op.created_at for op in settles]
         async with asyncio.timeout(WRITE_SECONDS):
             if self._statement is None:
@@ -263,6 +297,10 @@ class Writer:
                 [d.reply_to for d in drafts],
                 [d.thread_id for d in drafts],
                 [d.turn_id for d in drafts],
+                [chat_id for chat_id, _, _ in keys],
+                [telegram_id for _, telegram_id, _ in keys],
+                [bot_id for _, _, bot_id in keys],
+                [d.restated for d in drafts],
                 [op.id for op in settles],
                 times,
                 [op.state for op in settles],
@@ -286,10 +324,8 @@ class Writer:
                 continue
             claim = Claim(row["id"], row["created_at"], op.draft)
             self._outstanding.add(claim.id)
-            if not _resolve(op.future, claim):  # nobody waits any more, so nobody will send it
-                reason = "cancelled before it was sent"
-                self._settles.append(_SettleOp(claim.id, claim.created_at, State.FAILED, None, None, reason, None))
-                self._wake.set()
+            if not _resolve(op.future, claim):
+                self._settle_unsent(claim)
         for settled in settles:
             self._outstanding.discard(settled.id)
             _resolve(settled.future, None)
@@ -350,8 +386,9 @@ class Writer:
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._drop_connection()
-            self._connection = await self._connect()
-            await self._abandon(self._connection)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._connection = await self._connect()
+                await self._abandon(self._connection)
         return self._connection
 
     def _drop_connection(self) -> None:

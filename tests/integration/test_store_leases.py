@@ -22,7 +22,7 @@ NAMES = ("a", "b", "c", "d")
 
 
 def daemon(name: str) -> DaemonRow:
-    return DaemonRow(name, 1, 4, "host", 1, "hash", 0.0, True, "")
+    return DaemonRow(name, 0, 4, "host", 1, "hash", 0.0, True, "")
 
 
 def draft(lease: Lease, text: str = "x") -> Draft:

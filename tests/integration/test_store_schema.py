@@ -77,7 +77,7 @@ async def test_days_are_made_ahead_and_dropped_after_the_retention(any_pg_dsn: s
         at = now + day * DAY
         await store.maintain(at, 30)
         await store.receive([Received(-1, day + 1, 5, "Deniz", f"gün {day}", at)])
-        await store.record_turns([TurnTrace(f"t{day}", 1, -1, at, "reply", "sent", {})])
+        store.record_turns([TurnTrace(f"t{day}", 1, -1, at, "reply", "sent", {})])
     await store.usage(0)
     end = now + 39 * DAY
     await store.maintain(end, 30)
@@ -117,8 +117,8 @@ async def test_old_stimuli_and_daemons_are_forgotten(any_pg_dsn: str) -> None:
     store = await PostgresStore.connect(any_pg_dsn, SystemClock())
     connection = await asyncpg.connect(any_pg_dsn)
     now = SystemClock().wall()
-    await store.enter(DaemonRow("a", 1, 1, "h", 1, "c", 0.0, True, ""), 10)
-    await store.open_stimulus(-1, 1, 0, 1, now)
+    await store.enter(DaemonRow("a", 0, 1, "h", 1, "c", 0.0, True, ""), 10)
+    await store.receive([Received(-1, 1, 5, "Deniz", "soru", now, to=(7,))])
     await store.maintain(now + DAY, 30)
     assert await connection.fetchval("SELECT count(*) FROM stimulus") == 1
     await store.maintain(now + 40 * DAY, 30)
@@ -130,7 +130,7 @@ async def test_old_stimuli_and_daemons_are_forgotten(any_pg_dsn: str) -> None:
 
 async def test_claims_go_on_while_days_are_made_and_dropped(any_pg_dsn: str) -> None:
     store = await PostgresStore.connect(any_pg_dsn, SystemClock())
-    await store.enter(DaemonRow("a", 1, 1, "h", 1, "c", 0.0, True, ""), 600)
+    await store.enter(DaemonRow("a", 0, 1, "h", 1, "c", 0.0, True, ""), 600)
     [lease] = await store.take("a", [(1, "Ali", "ali")])
     for day in range(5):
         claim = await store.claim(Draft(1, lease.fence, -1, Kind.TOPIC, f"gün {day}", "Ali"))

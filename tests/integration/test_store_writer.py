@@ -31,7 +31,7 @@ def draft(lease: Lease, text: str = "Merhaba", chat_id: int = CHAT) -> Draft:
 
 
 async def lease_of(store: PostgresStore, bots: int = 1) -> list[Lease]:
-    await store.enter(DaemonRow("a", 1, 1, "host", 1, "hash", 0.0, True, ""), 600)
+    await store.enter(DaemonRow("a", 0, 1, "host", 1, "hash", 0.0, True, ""), 600)
     return await store.take("a", [(number, f"Bot {number}", f"bot{number}") for number in range(1, bots + 1)])
 
 
@@ -117,8 +117,8 @@ async def test_closing_writes_what_was_handed_in_and_refuses_the_rest(pg_dsn: st
     claim = await store.claim(draft(lease))
     assert claim is not None
     settling = asyncio.create_task(store.settle(claim, State.SENT, telegram_id=1))
-    await store.record_turns([TurnTrace("t1", 1, CHAT, claim.created_at, "topic", "sent", {})])
-    await store.add_usage([Usage("groq", "k", "m", claim.created_at, 1, 2, 3, 4, 0.0)])
+    store.record_turns([TurnTrace("t1", 1, CHAT, claim.created_at, "topic", "sent", {})])
+    store.add_usage([Usage("groq", "k", "m", claim.created_at, 1, 2, 3, 4, 0.0)])
     await asyncio.sleep(0)
     async with asyncio.timeout(10):  # less than the linger
         await store.close()
@@ -215,7 +215,7 @@ async def test_a_restart_in_mid_run_loses_nothing(own_server: PostgresServer, ow
                 await asyncio.sleep(0.02)
     stop.set()
     await asyncio.gather(*talkers)
-    await own_store.record_turns([])
+    own_store.record_turns([])
     await own_store.usage(0)  # flushes, and looks once more for claims of unknown fate
     connection = await asyncpg.connect(own_server.server.dsn("template_piyasad"))
     rows = await connection.fetch("SELECT id, state, reason FROM message")
@@ -247,7 +247,7 @@ async def test_a_claim_whose_commit_was_never_heard_of_fails_and_no_other(store:
 async def test_figures_survive_an_outage(own_server: PostgresServer, own_store: PostgresStore) -> None:
     await own_store.now()
     await asyncio.to_thread(own_server.server.stop, 5.0)
-    await own_store.add_usage([Usage("groq", "k", "m", 7200.0, 1, 2, 3, 4, 0.0)])
+    own_store.add_usage([Usage("groq", "k", "m", 7200.0, 1, 2, 3, 4, 0.0)])
     flushing = asyncio.create_task(own_store.usage(0))
     with pytest.raises(StoreError, match="no connection to the database"):
         await own_store.now()
