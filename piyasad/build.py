@@ -34,7 +34,7 @@ from piyasad.gateway.gateway import Gateway
 from piyasad.guards.chosen import guards_of
 from piyasad.metrics import Metrics
 from piyasad.model import DaemonRow, Usage
-from piyasad.ops.http import Daemon
+from piyasad.ops.http import Access, Daemon
 from piyasad.scheduler import BotLoop
 from piyasad.sharding.feed import FeedReader
 from piyasad.sharding.leases import BEAT_SECONDS, LEASE_SECONDS, Leases
@@ -43,6 +43,7 @@ from piyasad.store.buckets import SharedBuckets
 from piyasad.store.interface import Store
 from piyasad.supervise import Supervisor
 from piyasad.telegram.client import TelegramClient
+from piyasad.telegram.contact import Contact
 from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
 
@@ -76,8 +77,16 @@ class Pages(Protocol):
     """What operators and Prometheus read."""
 
     @property
-    def address(self) -> tuple[str, int]:
+    def url(self) -> str:
         """Where it listens."""
+        ...
+
+    def prepare(self, settings: Settings) -> Access:
+        """Who is to be let in after a reload; nothing has changed yet."""
+        ...
+
+    def commit(self, access: Access) -> None:
+        """Let these in from now on."""
         ...
 
     async def start(self) -> None:
@@ -166,6 +175,7 @@ class House:
     leases: Leases
     pool: BotPool
     polling: Polling
+    contact: Contact
     inbound: Inbound
     delivery: Delivery
     parts: Parts
@@ -210,7 +220,8 @@ def build(
     limits = SendLimits(
         rules.per_bot_per_second, rules.per_chat_per_second, rules.per_group_per_minute, rules.margin_ms / 1000
     )
-    sender = Sender(telegram, metrics)
+    contact = Contact(clock)
+    sender = Sender(telegram, metrics, contact.told)
     row = DaemonRow(edges.new_id(), *shard, edges.host, edges.pid, settings.config_hash, 0.0, alive=True, drain="")
     leases = Leases(store, clock, metrics, row, lost, seconds=edges.lease_seconds, beat=edges.beat_seconds)
     heats: dict[int, float] = {}
@@ -250,5 +261,19 @@ def build(
     if shard[1] > 1:
         feed = FeedReader(store, clock, metrics, lambda: list(live.chats), inbound.heard)
     return House(
-        live, store, telegram, sender, limits, gateway, leases, pool, polling, inbound, delivery, parts, sharing, feed
+        live=live,
+        store=store,
+        telegram=telegram,
+        sender=sender,
+        limits=limits,
+        gateway=gateway,
+        leases=leases,
+        pool=pool,
+        polling=polling,
+        contact=contact,
+        inbound=inbound,
+        delivery=delivery,
+        parts=parts,
+        sharing=sharing,
+        feed=feed,
     )

@@ -25,7 +25,7 @@ from piyasad import __version__
 from piyasad.bots.forecast import forecast_words
 from piyasad.bots.gauges import count_bots
 from piyasad.bots.state import LiveState
-from piyasad.build import Configuration, Edges, House, Private, build, build_gateway
+from piyasad.build import Configuration, Edges, House, Pages, Private, build, build_gateway
 from piyasad.config import Settings
 from piyasad.config.changes import unusable
 from piyasad.config.load import ConfigError, Problem, overlay_of
@@ -35,7 +35,7 @@ from piyasad.gateway.quota.budget import LONGEST_MONTH
 from piyasad.metrics import Metrics
 from piyasad.model import Usage
 from piyasad.ops import log as logs
-from piyasad.ops.readiness import Readiness
+from piyasad.ops.readiness import Facts, Readiness, readiness
 from piyasad.reload import Reload
 from piyasad.sharding.presence import say_missing
 from piyasad.store.embedded import DataDirError
@@ -114,6 +114,8 @@ class Engine:
         self._reload = asyncio.Event()
         self._state = "starting"
         self._forecast: list[str] = []
+        self._holder = ""  # who holds bots that would be ours
+        self._pages: Pages | None = None
 
     @property
     def settings(self) -> Settings:
@@ -131,7 +133,7 @@ class Engine:
         with self._edges.signals(self):
             # What can be wrong with the configuration is found before anything is opened.
             gateway = build_gateway(self.settings, self._shard, self._edges, self._metrics, self._used)
-            pages = self._edges.pages(self.settings, self._metrics, self)
+            pages = self._pages = self._edges.pages(self.settings, self._metrics, self)
             if pages is not None:
                 await pages.start()
             failed = ""
@@ -168,16 +170,37 @@ class Engine:
 
     # --- what the pages and the signals ask
     def ready(self) -> Readiness:
-        """Whether bots speak, and if not, why."""
-        reasons = []
-        if self._state != "running":
-            reasons.append(self._state)
+        """Whether a line could be said, and if not, why."""
         house = self.house
-        if house is None or not house.leases.alive():
-            reasons.append("no lease")
-        elif not house.pool.held and house.live.wanted():
-            reasons.append("standby: the bots are another daemon's")
-        return Readiness(not reasons, reasons)
+        if house is None or self._state != "running":
+            return Readiness(ready=False, reasons=(self._state,))
+        return readiness(self._facts(house))
+
+    def _facts(self, house: House) -> Facts:
+        settings = self.settings
+        store_age, store_error = house.leases.beaten
+        ours = house.pool.ours()
+        held = [bot for bot in ours if bot.held]
+        silent = dict(house.live.tokenless) | {
+            bot.persona.name: why for bot in ours if (why := house.live.silenced(bot)) != ""
+        }
+        telegram = settings.telegram
+        return Facts(
+            state=self._state,
+            active=settings.simulation.active,
+            lease=house.leases.alive(),
+            wanted=len(ours),
+            held=len(held),
+            able=sum(house.live.silenced(bot) == "" for bot in held),
+            holder=self._holder,
+            silent=silent,
+            store_age=store_age,
+            store_error=store_error,
+            telegram_age=house.contact.age,
+            telegram_error=house.contact.error,
+            poll_seconds=telegram.poll_timeout_seconds if house.polling.polling else telegram.idle_poll_seconds,
+            providers=house.gateway.usable(settings.gateway.route),
+        )
 
     def publish(self) -> None:
         """Set the gauges that nobody sets as things happen; the pages call it before they are read."""
@@ -221,7 +244,7 @@ class Engine:
             bots=len(house.pool.held),
             chats=len(house.live.chats),
             shard="/".join(map(str, self._shard)),
-            listen=settings.http.listen,
+            listen=self._pages.url if self._pages is not None else "",
         )
 
     async def _begin(self, house: House) -> None:
@@ -253,6 +276,8 @@ class Engine:
             gc.enable()
 
     def _status(self, house: House) -> str:
+        if house.live.wanted() and not house.pool.held:
+            return "standby"
         return f"{len(house.pool.held)} bots in {len(house.live.chats)} chats"
 
     def _tell_the_day(self, house: House) -> None:
@@ -298,9 +323,10 @@ class Engine:
         if house is None or self._state != "running":
             return False
         self._edges.notify.reloading()
-        done = await Reload(house, self._edges, self._metrics).run(self.configuration)
+        reload = Reload(house, self._edges, self._metrics, self._pages)
+        done = await reload.run(self.configuration)
         if done is None:
-            self._edges.notify.ready(f"{self._status(house)}; the last reload was refused, the old configuration stays")
+            self._edges.notify.ready(f"{self._status(house)}; {reload.words}")
             return False
         self.configuration = done
         self._warn_of_the_silent(house)
@@ -323,11 +349,21 @@ class Engine:
                     "configuration": self.configuration.snapshot,
                 }
                 await house.store.report(house.leases.daemon.id, report)
+                self._holder = await self._held_by(house)
                 outage.worked()
             except StoreError as error:
                 raise_if_cancelled()
                 outage.failed(error)
             await asyncio.sleep(REPORT_SECONDS)
+
+    async def _held_by(self, house: House) -> str:
+        """Who holds the bots that would be ours, in words."""
+        missing = {bot.id for bot in house.pool.missing()}
+        if not missing:
+            return ""
+        owners = {row.owner for row in await house.store.bots() if row.id in missing and row.alive}
+        rows = [row for row in await house.store.daemons() if row.id in owners]
+        return ", ".join(f"shard {row.shard}/{row.shards} on {row.host} (pid {row.pid})" for row in rows)
 
     async def _tidy(self, house: House) -> None:
         """Keep the store tidy."""

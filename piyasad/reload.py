@@ -12,14 +12,16 @@ from dataclasses import dataclass
 import structlog
 
 from piyasad.bots.state import BotState, Prepared
-from piyasad.build import Configuration, Edges, House
+from piyasad.build import Configuration, Edges, House, Pages
 from piyasad.config.changes import Changes, diff, refusals
 from piyasad.config.load import ConfigError, Problem
+from piyasad.config.problems import refusal, refused
 from piyasad.config.secrets import all_secrets
 from piyasad.gateway.endpoint import Endpoint
 from piyasad.guards.chosen import guards_of
 from piyasad.metrics import Metrics
 from piyasad.ops import log as logs
+from piyasad.ops.http import Access
 from piyasad.store.interface import StoreError
 from piyasad.telegram.errors import BadToken
 
@@ -35,15 +37,18 @@ class Ready:
     live: Prepared
     endpoints: Sequence[Endpoint]
     secrets: Sequence[str]
+    access: Access | None
 
 
 class Reload:
     """One reload of one daemon."""
 
-    def __init__(self, house: House, edges: Edges, metrics: Metrics) -> None:
+    def __init__(self, house: House, edges: Edges, metrics: Metrics, pages: Pages | None) -> None:
+        self.words = ""  # why it was refused, in one line
         self._house = house
         self._edges = edges
         self._metrics = metrics
+        self._pages = pages
 
     async def run(self, old: Configuration) -> Configuration | None:
         """Read, plan, prepare and commit; the new configuration, or None (and nothing changed) when it is refused."""
@@ -69,7 +74,9 @@ class Reload:
         if faults := await self._prove(live, new.problem):
             raise ConfigError(faults)
         await self._house.store.ensure_chats([chat.id for chat in live.settings.chats if chat.enabled])
-        return Ready(changes, new, live, endpoints, all_secrets(new.settings, self._edges.env))
+        secrets = all_secrets(new.settings, self._edges.env)
+        access = self._pages.prepare(new.settings) if self._pages is not None else None
+        return Ready(changes, new, live, endpoints, secrets, access)
 
     async def _prove(self, live: Prepared, problem: Callable[[str, str], Problem]) -> list[Problem]:
         """A token that is new here must be of the account that the file names: a persona speaks from no other's."""
@@ -102,15 +109,9 @@ class Reload:
         return ""
 
     def _refuse(self, problems: Sequence[Problem]) -> None:
+        self.words = refusal(problems)
         for problem in problems:
-            log.error(
-                "reload.refused",
-                file=problem.file,
-                line=problem.line,
-                key=problem.key,
-                reason=problem.message,
-                note="the old configuration stays",
-            )
+            log.error("reload.refused", **refused(problem))
         self._metrics.reload_successful.set(0)
 
     # --- commit
@@ -120,6 +121,8 @@ class Reload:
         rules = new.telegram
         logs.protect(*ready.secrets)
         logs.set_level(new.daemon.log_level)
+        if self._pages is not None and ready.access is not None:
+            self._pages.commit(ready.access)
         house.gateway.commit(new, ready.endpoints)
         before = house.live.bots
         house.live.commit(ready.live)

@@ -54,10 +54,16 @@ class Outage:
         self._words = words
         self._failing: dict[Hashable, None] = {}
         self._began = 0.0
+        self._reason = ""
         self._failures = 0
 
     def __bool__(self) -> bool:
         return bool(self._failing)
+
+    @property
+    def reason(self) -> str:
+        """The last failure; "" while it works."""
+        return self._reason if self._failing else ""
 
     def failed(self, reason: object, *, of: Hashable = None, **words: Any) -> None:
         """It failed (again). `words` go into the first line only."""
@@ -65,6 +71,7 @@ class Outage:
             self._began, self._failures = self._clock.mono(), 0
             log.warning(f"{self._event}.down", reason=str(reason), **self._words, **words)
         self._failures += 1
+        self._reason = str(reason)
         self._failing[of] = None
 
     def worked(self, *, of: Hashable = None) -> None:

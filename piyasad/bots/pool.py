@@ -6,7 +6,7 @@ The engine runs it, `reload.py` hands it what changed. It decides nothing about 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
@@ -117,7 +117,7 @@ class BotPool:
             try:
                 await self._give_up()
                 await self.take_free()
-                missing = [bot.id for bot in self._missing()]
+                missing = [bot.id for bot in self.missing()]
                 wait = await self._store.free_in(missing) if missing else None
                 outage.worked()
             except StoreError as error:
@@ -137,19 +137,24 @@ class BotPool:
         """Something changed that may let us take or give up bots."""
         self._look.set()
 
-    def _missing(self) -> Sequence[BotState]:
-        """The wanted bots that the assignment gives to this shard and that we do not hold."""
+    def ours(self) -> list[BotState]:
+        """The wanted bots that the assignment gives to this shard."""
         index, count = self._live.shard
         bots = self._live.wanted()
         ids = tuple(bot.id for bot in bots)
         if self._assigned[0] != ids:  # hashing a thousand bots every second would be work for nothing
             self._assigned = (ids, assign(ids, count))
-        owner, held = self._assigned[1], self._leases.held
-        return [bot for bot in bots if owner[bot.id] == index and bot.id not in held]
+        owner = self._assigned[1]
+        return [bot for bot in bots if owner[bot.id] == index]
+
+    def missing(self) -> list[BotState]:
+        """Those of them that we do not hold."""
+        held = self._leases.held
+        return [bot for bot in self.ours() if bot.id not in held]
 
     async def take_free(self) -> None:
         """Take our share of the bots that nobody holds; start those that we got."""
-        missing = self._missing()
+        missing = self.missing()
         if not missing:
             return
         taken = await self._leases.take([(bot.id, bot.persona.name, bot.persona.username) for bot in missing])

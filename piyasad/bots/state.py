@@ -235,6 +235,15 @@ class LiveState:
             chat.claimed[message.reply_to] = message.at
         return True
 
+    def silenced(self, bot: BotState) -> str:
+        """Why a bot may speak nowhere now, hours aside; "" when it may."""
+        if bot.parked:
+            return bot.parked
+        listed = [chat_id for chat_id in bot.settings.chats if chat_id in self.chats]
+        if not listed:
+            return "it is in no enabled chat"
+        return bot.barred[listed[0]] if all(chat_id in bot.barred for chat_id in listed) else ""
+
     def wanted(self) -> Sequence[BotState]:
         """Bots that could run here: enabled and with a token, in the order of the configuration."""
         return [bot for bot in self.bots.values() if bot.settings.enabled]

@@ -94,6 +94,10 @@ class Gateway:
                 if job.calls >= MOST_CALLS or not self._admission.eligible(job):
                     raise
 
+    def usable(self, route: Sequence[str]) -> dict[str, str]:
+        """Each provider of the route, and why it cannot be used now; "" when it can."""
+        return {name: self.endpoints.fault(name) for name in route}
+
     def stretch(self) -> float:
         """How many times slower than wanted the talk must be so that the day's quota lasts; at least 1."""
         return self.endpoints.stretch()

@@ -154,6 +154,14 @@ class Route:
         ]
         return rows
 
+    def fault(self, name: str) -> str:
+        """Why no key of a provider can be used now; "" when one can."""
+        ours = [endpoint for endpoint in self._endpoints if endpoint.name == name]
+        if not ours:
+            return "no usable key"
+        faults = [endpoint.out or ("failing" if endpoint.breaker.is_open else "") for endpoint in ours]
+        return "" if "" in faults else faults[0]
+
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used. To be called once, before the first request."""
         rows = list(rows)

@@ -67,6 +67,12 @@ class Leases:
         """The bots we hold (their Telegram ids)."""
         return self._held.keys()
 
+    @property
+    def beaten(self) -> tuple[float | None, str]:
+        """Seconds since the store last took a beat (None: never), and what went wrong since."""
+        age = None if self._until < 0 else max(0.0, self._clock.boot() - (self._until - self._seconds))
+        return age, self._outage.reason
+
     def alive(self, margin: float = 0.0) -> bool:
         """Whether the lease runs for at least `margin` seconds more, by CLOCK_BOOTTIME."""
         return self._clock.boot() + margin < self._until

@@ -52,9 +52,13 @@ TYPING_SECONDS = 4.0
 class Sender:
     """Bot API calls as outcomes instead of exceptions."""
 
-    def __init__(self, clients: TelegramClient, metrics: Metrics) -> None:
+    def __init__(
+        self, clients: TelegramClient, metrics: Metrics, told: Callable[[str], None] = lambda error: None
+    ) -> None:
+        """`told` hears how every call ended: "" for a success, else what became of it."""
         self._clients = clients
         self._metrics = metrics
+        self._told = told
 
     async def send(
         self, bot_id: int, chat_id: int, text: str, *, reply_to: int | None, thread_id: int | None, timeout: float
@@ -183,10 +187,12 @@ class Sender:
         except (AiogramError, UnknownBot, TimeoutError, OSError) as error:
             return self._failed(name, error)
         self._metrics.telegram_requests.labels(name, "ok").inc()
+        self._told("")
         return (result,)
 
     def _failed(self, name: str, error: Exception) -> Failure:
         failure = classify(error)
+        self._told(failure.reason)
         self._metrics.telegram_requests.labels(name, type(failure).__name__.lower()).inc()
         if isinstance(failure, Throttled):
             self._metrics.telegram_retry_after.set(failure.retry_after)
