@@ -6,8 +6,10 @@ Settings stand there with their values, bots, chats, providers and secrets as pr
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 from urllib.parse import urlsplit
@@ -40,9 +42,13 @@ class Secrets(TypedDict):
 
 
 class Item(TypedDict):
-    """A bot, a chat or a provider: a print of each key that is no default. A provider is enabled by the route."""
+    """A bot, a chat or a provider: a print of each key that is no default. A provider is enabled by the route.
+
+    `shown` are the keys that `status` shows, with their values.
+    """
 
     enabled: bool
+    shown: dict[str, Any]
     keys: dict[str, str]
     secrets: Secrets | None
 
@@ -93,23 +99,45 @@ def snapshot(
         bots={
             bot.name: _item(
                 bot,
-                bot.enabled,
                 salt,
-                _secrets(find_token(settings, bot, env), [bot.token_env or ""], salt) if look else None,
+                ("username", "chats", "active_hours"),
+                enabled=bot.enabled,
+                secrets=_secrets(find_token(settings, bot, env), [bot.token_env or ""], salt) if look else None,
             )
             for bot in settings.bots
         },
-        chats={str(chat.id): _item(chat, chat.enabled, salt, None) for chat in settings.chats},
+        chats={str(chat.id): _item(chat, salt, ("title",), enabled=chat.enabled) for chat in settings.chats},
         providers={
             name: _item(
                 provider,
-                name in settings.gateway.route,
                 salt,
-                _secrets(find_keys(settings, name, env), provider.api_key_env, salt) if look else None,
+                enabled=name in settings.gateway.route,
+                secrets=_secrets(find_keys(settings, name, env), provider.api_key_env, salt) if look else None,
             )
             for name, provider in providers.items()
         },
     )
+
+
+def pack(what: Snapshot) -> str:
+    """A snapshot as one short text, for a report that is written often: thousands of bots make megabytes of JSON."""
+    return base64.b64encode(zlib.compress(json.dumps(what).encode())).decode()
+
+
+def unpack(text: str) -> Snapshot:
+    """What `pack` packed.
+
+    Raises:
+        ValueError: it is none, or one that another version packed.
+    """
+    try:
+        what: Snapshot = json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
+        complete = what.keys() >= Snapshot.__required_keys__
+    except (ValueError, zlib.error, AttributeError) as error:
+        raise ValueError("no configuration of a daemon") from error
+    if not complete:
+        raise ValueError("the configuration of another version's daemon")
+    return what
 
 
 def default_values() -> dict[str, Any]:
@@ -131,12 +159,16 @@ def _passwords(settings: Settings, salt: str) -> dict[str, str]:
     }
 
 
-def _item(section: Section, enabled: bool, salt: str, secrets: Secrets | None) -> Item:
+def _item(
+    section: Section, salt: str, shown: Sequence[str] = (), *, enabled: bool, secrets: Secrets | None = None
+) -> Item:
     written = section.model_dump(mode="json", exclude_defaults=True, exclude={"name", "id"})
     keys = {
         key: _print(salt, json.dumps(value, sort_keys=True, separators=(",", ":"))) for key, value in written.items()
     }
-    return Item(enabled=enabled, keys=keys, secrets=secrets)
+    return Item(
+        enabled=enabled, shown={key: written[key] for key in shown if key in written}, keys=keys, secrets=secrets
+    )
 
 
 def _secrets(found: Found | Sequence[Found] | Missing, variables: Sequence[str], salt: str) -> Secrets:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from piyasad.config import Settings
 from piyasad.config.changes import LIVE, RESTART, as_the_daemon_sees, diff, refusals, rows, unusable
 from piyasad.config.load import default_config, default_data_dir, read
 from piyasad.config.problems import Problem, refusal, refused
-from piyasad.config.snapshot import LISTS, Snapshot, snapshot
+from piyasad.config.snapshot import LISTS, Snapshot, pack, snapshot, unpack
 
 TOKEN = "7100000001:AAHx-y_zAAHx-y_zAAHx-y_zAAHx-y_zAAH"
 RENEWED = "7100000001:BBHx-y_zAAHx-y_zAAHx-y_zAAHx-y_zAAH"
@@ -29,12 +31,11 @@ def bot(name: str, **keys: Any) -> dict[str, Any]:
 
 
 def shot(env: Mapping[str, str] | None = None, overlay: Mapping[str, Any] | None = None, **sections: Any) -> Snapshot:
-    """A snapshot that went through the store, as JSON."""
+    """A snapshot that went through the store."""
     sections = {"store": {}} | sections
     sections["store"] = {"data_dir": str(default_data_dir(env or {}))} | sections["store"]
     made = snapshot(settings(**sections), env or {}, salt="salt", file="config.toml", overlay=overlay)
-    stored: Snapshot = json.loads(json.dumps(made))
-    return stored
+    return unpack(pack(made))
 
 
 def plan(old: Snapshot, new: Snapshot) -> list[str]:
@@ -47,6 +48,12 @@ def problem(key: str, message: str) -> Problem:
 
 def words(problems: list[Problem]) -> list[str]:
     return [f"{each.key}: {each.message}" for each in problems]
+
+
+@pytest.mark.parametrize("text", ["", "x", "eJw=", "e30=", "💥", base64.b64encode(zlib.compress(b"{}")).decode()])
+def test_what_is_no_snapshot_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(ValueError, match="configuration"):
+        unpack(text)
 
 
 # --- The two lists
@@ -73,7 +80,7 @@ def test_equal_configurations_change_nothing() -> None:
 def test_the_shipped_file_is_equal_to_itself() -> None:
     shipped = read(default_config(), {}).settings
     first, again = (snapshot(shipped, {}, salt="a") for _ in range(2))
-    assert not diff(json.loads(json.dumps(first)), again)
+    assert not diff(unpack(pack(first)), again)
 
 
 def test_bots_chats_and_providers_are_told_apart() -> None:
