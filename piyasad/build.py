@@ -51,7 +51,7 @@ from piyasad.telegram.sender import Sender
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """A configuration as it was read: the settings, what is odd in them, the bots' tokens by name, and a snapshot to
-    compare with another. `problem` tells where a key stands.
+    compare with another, also packed as it is reported. `problem` tells where a key stands.
     """
 
     settings: Settings
@@ -59,6 +59,7 @@ class Configuration:
     problem: Callable[[str, str], Problem]
     tokens: Mapping[str, Secret | Missing]
     snapshot: Snapshot
+    packed: str
 
 
 class Private(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +40,9 @@ DataDir = Annotated[
     typer.Option("--data-dir", help="Where the private database and other state live, instead of [store] data_dir."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Dsn = Annotated[
+    str | None, typer.Option("--dsn", help="The daemon's PostgreSQL, where no configuration can be read that names it.")
+]
 DEFAULT_CONFIG = Path("config.toml")
 
 
@@ -183,24 +186,62 @@ def check(
     raise typer.Exit((2 if isinstance(subject, ConfigError) else 1) if wrong else 0)
 
 
-@app.command(short_help="Daemons, bots, last messages.")
-def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Daemons, bots and the last messages, as the database of the running daemon has them.
+@app.command(short_help="What a reload would change.")
+def plan(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, dsn: Dsn = None, as_json: AsJson = False) -> None:
+    """What a reload of this file would change in the running daemons: + - ~ per bot, chat, provider, setting.
 
-    Exit code 1 when no daemon is alive. Example, for a demo: piyasad status --data-dir ~/.local/state/piyasad/demo
+    Exit code 0: it could be loaded; 1: it would be refused, or no daemon runs; 2: the file cannot be used.
+
+    Example: piyasad plan && systemctl reload piyasad
     """
-    from piyasad.commands.status import NoDaemon, state_of, stretch_words
+    from piyasad.commands.database import NoDaemon
+    from piyasad.commands.plan import plans_of
 
     try:
-        state = state_of(config, data_dir)
+        plans = plans_of(config, data_dir, dsn)
     except NoDaemon as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     if as_json:
+        print(json.dumps([each.as_json() for each in plans], ensure_ascii=False, indent=1))
+    else:
+        for each in plans:
+            rows = [(row.sign, row.kind, row.name, row.detail, "restart" if row.restart else "") for row in each.rows]
+            heads = ("", "what", "name", "change", "needs")
+            _table(f"Plan for {', '.join(each.daemons)}" + ("" if rows else ": nothing changes"), heads, rows)
+            for problem in each.refused:
+                print(f"refused: {problem}")
+            _say_all(each.notes)
+    raise typer.Exit(1 if any(each.refused for each in plans) else 0)
+
+
+@app.command(short_help="Daemons, bots, last messages.")
+def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, dsn: Dsn = None, as_json: AsJson = False) -> None:
+    """Daemons, bots, limits, why turns were silent, and the last messages, as the running daemons tell them.
+
+    Exit code 1 when no daemon is alive. Example, for a demo: piyasad status --data-dir ~/.local/state/piyasad/demo
+    """
+    from piyasad.commands.database import NoDaemon
+    from piyasad.commands.status import state_of, stretch_words
+
+    try:
+        state = state_of(config, data_dir, dsn)
+    except NoDaemon as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    _say_all(state.pop("notes"))
+    if as_json:
         print(json.dumps(state, ensure_ascii=False, indent=1))
     else:
-        _table("Daemons", ("shard", "host", "pid", "alive", "last beat", "drain"), _rows(state, "daemons"))
-        _table("Bots", ("name", "username", "state", "owner", "reason"), _rows(state, "bots"))
+        columns = ("shard", "host", "pid", "alive", "role", "bots", "last beat", "drain")
+        _table(f"Daemons (times are in {state['zone']})", columns, _rows(state, "daemons"))
+        for words in state["missing"]:
+            print(words)
+        _table("Bots", BOT_COLUMNS, _rows(state, "bots"))
+        if state["former"]:
+            _table("No longer configured", ("id", "name", "username"), _rows(state, "former"))
+        if state["resting"]:
+            _table("Resting", ("bot", "id", "chat", "until", "reason"), _rows(state, "resting"))
         columns = ("shard", "provider", "model", "state", "limit", "of", "left", "source")
         _table("Limits of the LLM providers", columns, _rows(state, "limits"))
         if state["stretch"] is not None:
@@ -208,48 +249,65 @@ def status(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: A
         for words in state["forecast"]:
             print(words)
         _table("Messages of the last 24 h", ("state", "number"), list(state["counts"].items()))
-        _table("Last messages", ("at", "chat", "author", "text"), _rows(state, "messages"))
+        _table("Silent turns of the last 24 h", ("meant", "reason", "turns"), _rows(state, "silences"))
+        _table("Last messages", ("at", "chat", "title", "author", "text"), _rows(state, "messages"))
     raise typer.Exit(0 if any(row["alive"] for row in state["daemons"]) else 1)
+
+
+BOT_COLUMNS = ("id", "name", "username", "chats", "active hours", "state", "owner", "reason")
 
 
 @bots_app.callback()
 def bots(
-    context: typer.Context, config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
+    context: typer.Context,
+    config: Config = DEFAULT_CONFIG,
+    data_dir: DataDir = None,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
 ) -> None:
     """The bots of the configuration and how they are: the same as `bots list`.
 
     Example: piyasad bots --json
     """
     if context.invoked_subcommand is None:
-        bots_list(config, data_dir, as_json)
+        bots_list(config, data_dir, dsn, as_json)
 
 
 @bots_app.command("list")
-def bots_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Each bot with its chats, active hours and state."""
+def bots_list(
+    config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, dsn: Dsn = None, as_json: AsJson = False
+) -> None:
+    """Each bot with its chats, active hours, state, and the daemon that holds it (shard, host, process)."""
     from piyasad.commands.status import bots_of
 
-    _show("Bots", ("name", "username", "chats", "active hours", "state", "reason"), bots_of(config, data_dir), as_json)
+    _show("Bots", BOT_COLUMNS, bots_of, (config, data_dir, dsn), as_json)
 
 
 @chats_app.callback()
 def chats(
-    context: typer.Context, config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
+    context: typer.Context,
+    config: Config = DEFAULT_CONFIG,
+    data_dir: DataDir = None,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
 ) -> None:
     """The chats of the configuration and how they are: the same as `chats list`.
 
     Example: piyasad chats --json
     """
     if context.invoked_subcommand is None:
-        chats_list(config, data_dir, as_json)
+        chats_list(config, data_dir, dsn, as_json)
 
 
 @chats_app.command("list")
-def chats_list(config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def chats_list(
+    config: Config = DEFAULT_CONFIG, data_dir: DataDir = None, dsn: Dsn = None, as_json: AsJson = False
+) -> None:
     """Each chat with its bots, its ear (the bot that listens for all) and when the notice was posted."""
     from piyasad.commands.status import chats_of
 
-    _show("Chats", ("id", "title", "enabled", "bots", "ear", "notice"), chats_of(config, data_dir), as_json)
+    columns = ("id", "title", "enabled", "bots", "ear", "notice at", "notice")
+    _show("Chats", columns, chats_of, (config, data_dir, dsn), as_json)
 
 
 @app.command(short_help="Hours of the configured room in seconds, in a virtual world.")
@@ -314,21 +372,45 @@ def _rows(state: dict[str, Any], key: str) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in state[key]]
 
 
-def _show(title: str, heads: Sequence[str], rows: list[dict[str, Any]], as_json: bool) -> None:
+def _show(
+    title: str,
+    heads: Sequence[str],
+    ask: Callable[[Path, Path | None, str | None], tuple[list[dict[str, Any]], list[str]]],
+    where: tuple[Path, Path | None, str | None],
+    as_json: bool,
+) -> None:
+    from piyasad.commands.database import NoDaemon
+
+    try:
+        rows, notes = ask(*where)
+    except NoDaemon as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    _say_all(notes)
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
         _table(title, heads, [tuple(row.values()) for row in rows])
 
 
+def _say_all(notes: Sequence[str]) -> None:
+    for words in notes:
+        print(words, file=sys.stderr)
+
+
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table on a terminal; elsewhere, for other programs, a title, the heads and the rows with tabs, a blank line."""
+    cells = [[" ".join(str("" if cell is None else cell).split()) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        print(f"# {title}", *("\t".join(row) for row in [heads, *cells]), "", sep="\n")
+        return
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=escape(title), title_justify="left", header_style="bold")
     for head in heads:
-        table.add_column(head, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+        table.add_column(head, overflow="fold", no_wrap=head in {"id", "chat"})
+    for row in cells:
+        table.add_row(*map(escape, row))
     Console().print(table)

@@ -346,7 +346,7 @@ class Engine:
                 self._metrics.uncertain.set(await house.store.uncertain())
                 report = {
                     "gateway": house.gateway.report() | {"forecast": self._forecast},
-                    "configuration": self.configuration.snapshot,
+                    "configuration": self.configuration.packed,
                 }
                 await house.store.report(house.leases.daemon.id, report)
                 self._holder = await self._held_by(house)

@@ -20,7 +20,7 @@ from piyasad.clock import SystemClock
 from piyasad.config import Settings
 from piyasad.config.load import read
 from piyasad.config.secrets import bot_tokens
-from piyasad.config.snapshot import snapshot
+from piyasad.config.snapshot import pack, snapshot
 from piyasad.gateway.endpoint import HttpProviders
 from piyasad.metrics import Metrics
 from piyasad.ops.http import HttpServer
@@ -45,7 +45,7 @@ def read_configuration(path: Path, env: Mapping[str, str], overlay: Mapping[str,
     settings = found.settings
     tokens = bot_tokens(settings, env)
     seen = snapshot(settings, env, salt=salt, file=str(path.resolve()), overlay=overlay)
-    return Configuration(settings, found.warnings, found.problem, tokens, seen)
+    return Configuration(settings, found.warnings, found.problem, tokens, seen, pack(seen))
 
 
 def system_edges(

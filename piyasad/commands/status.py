@@ -1,74 +1,95 @@
-"""What `status`, `bots` and `chats` show: read from the configuration and the running daemon's database.
+"""What `status`, `bots` and `chats` show, from what the daemons told the store. `cli.py` prints it.
 
-It only reads, takes no lock of the daemon's, and never starts a database.
+It only reads. What runs is shown, as the daemons say it; where they read the file that is looked at, its own bots and
+chats are added. Every time is in one zone, which is named.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
+from typing import Any, Final
 
-import asyncpg
+from piyasad.clock import DAY
+from piyasad.commands.database import NoDaemon, find, name_of
+from piyasad.commands.view import View, look
+from piyasad.config.snapshot import Item
+from piyasad.model import BotRow, DaemonRow, Message
+from piyasad.sharding.presence import counted_otherwise, missing
+from piyasad.store.interface import Store
 
-from piyasad.config import BotSettings, Settings
-from piyasad.config.load import load
-from piyasad.config.secrets import Missing, bot_token
-from piyasad.config.section import format_range
-from piyasad.store.embedded import running_dsn
+LAST_MESSAGES: Final = 10
 
-T = TypeVar("T")
-_LAST_MESSAGES = 10
-_CONNECT_SECONDS = 10.0
+ENDED_SHOWN: Final = 5
+"""So many daemons that have ended are still shown."""
+
+SAID: Final = frozenset({"sent", "uncertain"})
+"""The outcomes of turns that ended with a line, or may have."""
 
 
-class NoDaemon(Exception):
-    """There is no running daemon's database to read. The text says how to go on."""
-
-
-def state_of(config: Path, data_dir: Path | None) -> dict[str, Any]:
-    """Daemons, bots, counts by state, last messages.
+def state_of(config: Path, data_dir: Path | None, dsn: str | None) -> dict[str, Any]:
+    """Daemons, bots, limits, what became of the turns, last messages. `notes` are for whoever reads, not data.
 
     Raises:
-        ConfigError: the configuration is broken.
+        ConfigError: the configuration is broken and nothing else leads to a database.
         NoDaemon: no daemon's database can be reached.
     """
-    settings = load(config)
+    place = find(config, data_dir, dsn, os.environ)
 
-    async def read(connection: asyncpg.Connection) -> dict[str, Any]:
-        daemons = await connection.fetch(
-            "SELECT shard || '/' || shards AS shard, host, pid, expiry > clock_timestamp() AS alive, beat, drain, "
-            "report #>> '{gateway}' AS gateway FROM daemon ORDER BY beat DESC LIMIT 20"
-        )
-        gateway = [
-            (row["shard"], json.loads(row["gateway"])) for row in reversed(daemons) if row["alive"] and row["gateway"]
-        ]
-        bots = await connection.fetch("SELECT name, username, state, owner, state_reason FROM bot ORDER BY name")
-        counts = await connection.fetch(
-            "SELECT state, count(*) AS number FROM message WHERE created_at > now() - interval '1 day' GROUP BY state"
-        )
-        zone = settings.zone
-        last = await connection.fetch(
-            "SELECT coalesce(sent_at, created_at) AS at, chat_id, author, text FROM message "
-            "WHERE state IN ('sent', 'received') ORDER BY created_at DESC LIMIT $1",
-            _LAST_MESSAGES,
-        )
-        return {
-            "daemons": [{key: value for key, value in _plain(row).items() if key != "gateway"} for row in daemons],
-            "limits": [_limit(shard, row, zone) for shard, report in gateway for row in report["limits"]],
-            "forecast": next((report.get("forecast", []) for _, report in gateway), []),
-            "stretch": max((report["stretch"] for _, report in gateway), default=None),
-            "bots": [_plain(row) for row in bots],
-            "counts": {row["state"]: row["number"] for row in counts},
-            "messages": [_plain(row) | {"at": f"{row['at'].astimezone(zone):%d.%m. %H:%M:%S}"} for row in last],
-        }
+    async def read(store: Store) -> dict[str, Any]:
+        return await state(store, await look(store, place.loaded, os.environ))
 
-    return asyncio.run(_with(settings, config, data_dir, read))
+    return asyncio.run(place.look(read)) | {"notes": _notes(place.unreadable)}
+
+
+async def state(store: Store, view: View) -> dict[str, Any]:
+    """What `status` shows of a view, and what it asks the store besides."""
+    since = await store.now() - DAY
+    return {
+        "zone": view.zone.key,
+        "daemons": list(_daemons(view)),
+        "missing": _missing(view),
+        "bots": bots(view),
+        "former": [_account(row) for row in view.former],
+        "resting": list(_resting(view)),
+        **_gateway(view),
+        "counts": dict(await store.counts(since)),
+        "silences": _silences(await store.outcomes(since)),
+        "messages": [_message(view, message) for message in await store.last(LAST_MESSAGES)],
+    }
+
+
+def bots_of(config: Path, data_dir: Path | None, dsn: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Each bot with its chats, hours and state; notes. Without a daemon the configuration's word alone."""
+    view, notes = _view(config, data_dir, dsn)
+    return bots(view), notes
+
+
+def chats_of(config: Path, data_dir: Path | None, dsn: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Each chat with its bots, its ear and its notice; notes. Without a daemon the configuration's word alone."""
+    view, notes = _view(config, data_dir, dsn)
+    return chats(view), notes
+
+
+def _view(config: Path, data_dir: Path | None, dsn: str | None) -> tuple[View, list[str]]:
+    place = find(config, data_dir, dsn, os.environ)
+
+    async def read(store: Store) -> View:
+        return await look(store, place.loaded, os.environ)
+
+    try:
+        return asyncio.run(place.look(read)), _notes(place.unreadable)
+    except NoDaemon as error:
+        if place.loaded is None:
+            raise
+        return View.of_file(place.loaded, os.environ), [f"{error} (what follows is the configuration's word alone)"]
+
+
+def _notes(unreadable: str) -> list[str]:
+    return [f"the configuration cannot be used, so that only what runs is shown: {unreadable}"] if unreadable else []
 
 
 def stretch_words(stretch: float) -> str:
@@ -78,93 +99,172 @@ def stretch_words(stretch: float) -> str:
     return f"The room talks {stretch:.1f} times slower than configured, so that the day's quota lasts until its reset."
 
 
-def _limit(shard: str, row: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+# --- daemons
+def _daemons(view: View) -> Iterator[dict[str, Any]]:
+    held = Counter(row.owner for row in view.rows if row.alive)
+    speaking = {(each.shard, each.shards) for each in view.daemons if held[each.id]}
+    ended = 0
+    for each in view.daemons:
+        ended += not each.alive
+        if ended > ENDED_SHOWN and not each.alive:
+            continue
+        yield {
+            "shard": f"{each.shard}/{each.shards}",
+            "host": each.host,
+            "pid": each.pid,
+            "alive": each.alive,
+            "role": _role(each, held[each.id], speaking),
+            "bots": held[each.id],
+            "beat": view.time(each.beat),
+            "drain": each.drain,
+        }
+
+
+def _role(daemon: DaemonRow, held: int, speaking: set[tuple[int, int]]) -> str:
+    if not daemon.alive:
+        return "ended"
+    if held:
+        return "active"
+    return "standby" if (daemon.shard, daemon.shards) in speaking else "without bots"
+
+
+def _missing(view: View) -> list[str]:
+    """Shards that nobody runs, and daemons that count them otherwise, in words."""
+    living = [each for each in view.daemons if each.alive]
+    if not living:
+        return []
+    (shards, _), *_ = Counter(each.shards for each in living).most_common()
+    away = [f"{shard}/{shards}" for shard in missing(living, shards)]
+    words = [f"missing: {', '.join(away)}; start piyasad run --shard {away[0]}, its bots are silent"] if away else []
+    others = counted_otherwise(living, shards)
+    if others:
+        words.append(f"counted otherwise: {', '.join(others)}; all must be started with the same count")
+    return words
+
+
+# --- bots and chats
+def _account(row: BotRow) -> dict[str, Any]:
+    return {"id": row.id, "name": row.name, "username": f"@{row.username}"}
+
+
+def bots(view: View) -> list[dict[str, Any]]:
+    """The configured bots, and those that a living daemon holds."""
+    owners = {each.id: name_of(each) for each in view.daemons}
+    found = []
+    for name, item in view.bots.items():
+        row = view.row(name)
+        state, reason = _condition(view, name, item, row)
+        found.append(
+            {
+                "id": row.id if row is not None else _account_of(item),
+                "name": name,
+                "username": f"@{item['shown'].get('username', '')}",
+                "chats": ", ".join(map(str, item["shown"].get("chats", ()))),
+                "active_hours": ", ".join(item["shown"].get("active_hours", ())) or "always",
+                "state": state,
+                "owner": owners.get(row.owner or "", "") if row is not None and row.alive else "",
+                "reason": reason,
+            }
+        )
+    return found + [
+        _account(row)
+        | {"chats": "", "active_hours": "", "state": row.state, "owner": owners.get(row.owner or "", "")}
+        | {"reason": "held, but in no configuration that is known here"}
+        for row in view.strangers
+    ]
+
+
+def _account_of(item: Item) -> int | None:
+    return (item["secrets"]["account"] or None) if item["secrets"] is not None else None
+
+
+def _condition(view: View, name: str, item: Item, row: BotRow | None) -> tuple[str, str]:
+    """State and reason of a bot: what the configuration rules out, what the daemons say, what the store knows."""
+    missing = item["secrets"]["missing"] if item["secrets"] is not None else ""
+    if not item["enabled"]:
+        return "disabled", "enabled = false"
+    if name in view.fresh:
+        return "new", "not loaded yet: piyasad reload"
+    if missing and (view.told or row is None):  # a daemon may see secrets that this command does not
+        return "parked", missing
+    if row is not None and row.state not in {"active", "", "free"}:
+        return row.state, row.state_reason
+    if name in view.silent:
+        return "silent", view.silent[name]
+    if row is None or not row.alive:
+        return "free", "no daemon holds it" if view.daemons else ""
+    return row.state or "active", "no longer in the file: piyasad reload" if name in view.gone else row.state_reason
+
+
+def _resting(view: View) -> Iterator[dict[str, Any]]:
+    """Where a bot may not write for a while, as the daemons say it."""
+    for each in view.reports("resting"):
+        name = next((row.name for row in view.rows if row.id == each.get("bot")), "")
+        yield {
+            "bot": name,
+            "id": each.get("bot"),
+            "chat": each.get("chat"),
+            "until": view.time(each.get("until")),
+            "reason": each.get("reason", ""),
+        }
+
+
+def chats(view: View) -> list[dict[str, Any]]:
+    """The configured chats."""
+    return [_chat(view, int(chat_id), item) for chat_id, item in view.chats.items()]
+
+
+def _chat(view: View, chat_id: int, item: Item) -> dict[str, Any]:
+    row = next((row for row in view.chat_rows if row.id == chat_id), None)
+    ear = next((bot for bot in view.rows if row is not None and bot.id == row.ear), None)
+    notice = "" if row is None or row.notice_at is None else view.time(row.notice_at)
+    return {
+        "id": chat_id,
+        "title": item["shown"].get("title", ""),
+        "enabled": "yes" if item["enabled"] else "no",
+        "bots": ", ".join(name for name, bot in view.bots.items() if chat_id in bot["shown"].get("chats", ())),
+        "ear": f"{ear.name} ({ear.id})" if ear is not None else "",
+        "notice_at": notice,
+        "notice": ("never" if not notice else "posted" if row and row.notice_message_id else "not known to be posted"),
+    }
+
+
+# --- limits, turns, messages
+def _gateway(view: View) -> dict[str, Any]:
+    told = [(name_of(each), each.report.get("gateway")) for each in view.daemons if each.alive]
+    reports = [(name, report) for name, report in reversed(told) if isinstance(report, dict)]
+    return {
+        "limits": [_limit(view, name, row) for name, report in reports for row in report.get("limits", ())],
+        "forecast": next((report.get("forecast", []) for _, report in reports), []),
+        "stretch": max((report["stretch"] for _, report in reports if "stretch" in report), default=None),
+    }
+
+
+def _limit(view: View, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """A limit as it is shown: its source is the file, the preset, or the provider's word with the time of day."""
     source = row.get("source", "")
     if row.get("at"):
-        source += f", {datetime.fromtimestamp(row['at'], zone):%d.%m. %H:%M}"
+        source += f", {view.time(row['at'])}"
     shown = {key: row.get(key, "") for key in ("provider", "model", "state", "name", "limit", "left")}
-    return {"shard": shard, **shown, "source": source}
+    return {"shard": name.partition(" ")[0], **shown, "source": source}
 
 
-def bots_of(config: Path, data_dir: Path | None) -> list[dict[str, Any]]:
-    """Each configured bot, with its state where a daemon's database can be reached."""
-    settings = load(config)
-    known = _table_of(settings, config, data_dir, "SELECT name, state, state_reason FROM bot", "name")
-    return [
-        {
-            "name": bot.name,
-            "username": f"@{bot.username}",
-            "chats": ", ".join(map(str, bot.chats)),
-            "active_hours": ", ".join(map(format_range, bot.active_hours)) or "always",
-            **_condition(settings, bot, known.get(bot.name, {})),
-        }
-        for bot in settings.bots
-    ]
+def _silences(outcomes: Sequence[tuple[int, str, str, int]]) -> list[dict[str, Any]]:
+    """The turns that ended without a line, by what was meant and why not, the most frequent first."""
+    found: Counter[tuple[str, str]] = Counter()
+    for _, intent, outcome, number in outcomes:
+        if outcome not in SAID:
+            found[intent, outcome] += number
+    ordered = sorted(found.items(), key=lambda each: (-each[1], each[0]))
+    return [{"intent": intent, "reason": reason, "turns": number} for (intent, reason), number in ordered]
 
 
-def _condition(settings: Settings, bot: BotSettings, row: Mapping[str, Any]) -> dict[str, Any]:
-    """State and reason of a bot: what the configuration rules out, else what the database says."""
-    if not bot.enabled:
-        return {"state": "disabled", "reason": "enabled = false"}
-    if row:  # the daemon may see secrets that this command does not
-        return {"state": row["state"], "reason": row["state_reason"]}
-    token = bot_token(settings, bot, os.environ)
-    return (
-        {"state": "parked", "reason": token.reason}
-        if isinstance(token, Missing)
-        else {"state": "unknown", "reason": ""}
-    )
-
-
-def chats_of(config: Path, data_dir: Path | None) -> list[dict[str, Any]]:
-    """Each configured chat, with its ear and notice where a daemon's database can be reached."""
-    settings = load(config)
-    sql = "SELECT c.id, b.name AS ear, c.notice_at FROM chat c LEFT JOIN bot b ON b.id = c.ear"
-    known = _table_of(settings, config, data_dir, sql, "id")
-    return [
-        {
-            "id": chat.id,
-            "title": chat.title,
-            "enabled": "yes" if chat.enabled else "no",
-            "bots": ", ".join(bot.name for bot in settings.bots if chat.id in bot.chats),
-            "ear": known.get(chat.id, {}).get("ear"),
-            "notice_at": known.get(chat.id, {}).get("notice_at"),
-        }
-        for chat in settings.chats
-    ]
-
-
-def _table_of(settings: Settings, config: Path, data_dir: Path | None, sql: str, key: str) -> dict[Any, dict[str, Any]]:
-    async def read(connection: asyncpg.Connection) -> dict[Any, dict[str, Any]]:
-        return {row[key]: _plain(row) for row in await connection.fetch(sql)}
-
-    try:
-        return asyncio.run(_with(settings, config, data_dir, read))
-    except NoDaemon:  # the configuration alone is shown
-        return {}
-
-
-async def _with(
-    settings: Settings, config: Path, data_dir: Path | None, work: Callable[[asyncpg.Connection], Awaitable[T]]
-) -> T:
-    folder = data_dir or Path(settings.store.data_dir or ".")
-    dsn = settings.store.postgres or running_dsn(folder.expanduser().resolve())
-    if not dsn:
-        raise NoDaemon(f"no daemon runs on {folder}; start one with `piyasad run`, or name its folder with --data-dir")
-    try:
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, command_timeout=_CONNECT_SECONDS)
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise NoDaemon(f"the database cannot be reached ({type(error).__name__}); is the daemon running?") from error
-    try:
-        return await work(connection)
-    except asyncpg.UndefinedTableError as error:
-        raise NoDaemon("the database has no tables of piyasad yet; start the daemon once") from error
-    finally:
-        await connection.close(timeout=5)
-
-
-def _plain(row: asyncpg.Record) -> dict[str, Any]:
+def _message(view: View, message: Message) -> dict[str, Any]:
+    item = view.chats.get(str(message.chat_id))
     return {
-        key: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value for key, value in row.items()
+        "at": view.time(message.at),
+        "chat": message.chat_id,
+        "title": item["shown"].get("title", "") if item is not None else "",
+        "author": message.author,
+        "text": message.text,
     }

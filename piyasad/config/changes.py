@@ -6,7 +6,7 @@ A reload and `plan` ask the same functions, so that they say the same. Pure: two
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -177,20 +177,42 @@ def as_the_daemon_sees(old: Snapshot, new: Snapshot) -> Snapshot:
     seen = new.copy()
     unwritten = {key: old["settings"][key] for key in new["unwritten"] if key in old["unwritten"]}
     seen["settings"] = new["settings"] | unwritten
-    seen["bots"] = {name: _seen(old["bots"].get(name), item) for name, item in new["bots"].items()}
-    seen["providers"] = {name: _seen(old["providers"].get(name), item) for name, item in new["providers"].items()}
+    variables = known_variables(old)
+    seen["bots"] = {name: _seen(old["bots"].get(name), item, variables) for name, item in new["bots"].items()}
+    seen["providers"] = {
+        name: _seen(old["providers"].get(name), item, variables) for name, item in new["providers"].items()
+    }
     return seen
 
 
-def _seen(old: Item | None, new: Item) -> Item:
-    before, after = old["secrets"] if old is not None else None, new["secrets"]
-    if before is None or after is None:
+def known_variables(old: Snapshot) -> dict[str, Secrets]:
+    """The variables of a daemon's environment in which it found a token or keys, each with what it found."""
+    secrets = [item["secrets"] for item in (*old["bots"].values(), *old["providers"].values())]
+    return {
+        each["places"][0].removeprefix("$"): each
+        for each in secrets
+        if each is not None and len(each["places"]) == 1 and each["places"][0].startswith("$")
+    }
+
+
+def _seen(old: Item | None, new: Item, variables: Mapping[str, Secrets]) -> Item:
+    secrets = new["secrets"]
+    if secrets is None:
         return new
-    by_variable = before["places"] and {place.removeprefix("$") for place in before["places"]} <= {*after["variables"]}
-    if not by_variable and not after["unseen"]:
-        return new
-    known = new.copy()
-    known["secrets"] = before
+    before = old["secrets"] if old is not None else None
+    if before is not None and (secrets["unseen"] or _is_from(before, secrets["variables"])):
+        return _with_secrets(new, before)
+    by_variable = next((variables[name] for name in secrets["variables"] if name in variables), None)
+    return _with_secrets(new, by_variable) if by_variable is not None else new
+
+
+def _is_from(before: Secrets, variables: Sequence[str]) -> bool:
+    return bool(before["places"]) and {place.removeprefix("$") for place in before["places"]} <= {*variables}
+
+
+def _with_secrets(item: Item, secrets: Secrets) -> Item:
+    known = item.copy()
+    known["secrets"] = secrets
     return known
 
 
@@ -219,23 +241,16 @@ def _delta(before: Mapping[str, Item], after: Mapping[str, Item], section: str, 
 
 def _why(old: Item | None, new: Item, path: str, fixed: frozenset[str]) -> Iterator[str]:
     if old is None:
-        yield from _first_secrets(new["secrets"]) if new["enabled"] else ["disabled"]
+        if not new["enabled"]:
+            yield "disabled"
+        elif new["secrets"] is not None and new["secrets"]["missing"]:
+            yield new["secrets"]["missing"]
         return
     keys = dict.fromkeys((*new["keys"], *old["keys"]))
     yield from (key for key in keys if old["keys"].get(key) != new["keys"].get(key) and f"{path}.{key}" not in fixed)
     if old["enabled"] != new["enabled"] and "enabled" not in keys:
         yield "now in the route" if new["enabled"] else "no longer in the route"
     yield from _changed_secrets(old["secrets"], new["secrets"])
-
-
-def _first_secrets(new: Secrets | None) -> Iterator[str]:
-    if new is None:
-        return
-    if new["missing"]:
-        yield new["missing"]
-    yield from (
-        f"{place} must have been set when the daemon was started" for place in new["places"] if place.startswith("$")
-    )
 
 
 def _changed_secrets(old: Secrets | None, new: Secrets | None) -> Iterator[str]:

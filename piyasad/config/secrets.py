@@ -209,6 +209,12 @@ def _bare(text: str) -> str:
     return text[1:-1].strip() if quoted else text
 
 
+def is_barred(path: Path) -> bool:
+    """Whether a folder on the way to a path may not be entered by this process, so that nobody knows what is there."""
+    folders = Path(os.path.realpath(path)).parents
+    return any(os.path.exists(folder) and not _may_enter(folder) for folder in folders)
+
+
 def barred_words(path: Path) -> str:
     """Which folder or file on the way to a path this process may not enter or read: its mode, who we are, the cure."""
     real = Path(os.path.realpath(path))

@@ -235,9 +235,15 @@ def test_another_process_does_not_mistake_files_that_it_may_not_read_for_missing
     assert not diff(old, as_the_daemon_sees(old, new))
 
 
-def test_a_new_bots_variable_is_one_that_the_daemon_must_have() -> None:
-    assert plan(shot(), with_token(TOKEN)) == ["+ bot anna: $T must have been set when the daemon was started"]
+def test_a_bot_that_is_new_says_what_it_lacks() -> None:
     assert plan(shot(), with_token("")) == ["+ bot anna: $T is not set"]
+    assert plan(shot(), with_token(TOKEN)) == ["+ bot anna"]
+
+
+def test_a_renamed_bot_keeps_the_variable_that_the_daemon_has() -> None:
+    old = with_token(TOKEN)
+    new = as_the_daemon_sees(old, shot(bots=[bot("berta", token_env="T")]))
+    assert plan(old, new) == ["+ bot berta", "- bot anna"]
 
 
 def test_where_data_goes_by_default_is_the_daemons_own_matter() -> None:
