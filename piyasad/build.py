@@ -59,7 +59,7 @@ class Configuration:
     problem: Callable[[str, str], Problem]
     tokens: Mapping[str, Secret | Missing]
     snapshot: Snapshot
-    packed: str
+    packed: str = ""
 
 
 class Private(Protocol):

@@ -93,7 +93,7 @@ def test_help_lists_every_command_with_what_it_does(piyasad_command: Cli) -> Non
     code, out, _ = piyasad_command("--help")
     assert code == 0
     listed = re.findall(r"^  ([a-z]+)  +\S.*\.$", out, re.MULTILINE)
-    assert listed == ["run", "demo", "check", "status", "sandbox", "bots", "chats"]
+    assert listed == ["run", "demo", "check", "plan", "status", "simulate", "sandbox", "bots", "chats"]
     for name in listed:
         code, out, _ = piyasad_command(name, "--help")
         assert code == 0
@@ -187,21 +187,49 @@ def test_status_without_a_daemon_is_1(piyasad_command: Cli, config: Path) -> Non
 
 def test_bots_and_chats_are_listed_without_a_daemon(piyasad_command: Cli, config: Path) -> None:
     for command in (["bots"], ["bots", "list"]):
-        code, out, _ = piyasad_command(*command, "-c", config, "--json")
+        code, out, err = piyasad_command(*command, "-c", config, "--json")
         assert code == 0
+        assert "the configuration's word alone" in err
         assert json.loads(out) == [
             {
+                "id": None,
                 "name": "Ayşe Scalper",
                 "username": "@ayse_bot",
                 "chats": "-1001234567890",
                 "active_hours": "09:00-12:00",
                 "state": "parked",
+                "owner": "",
                 "reason": "$TOKEN_THAT_IS_NOT_SET is not set",
             }
         ]
     code, out, _ = piyasad_command("chats", "-c", config)
     assert code == 0
+    # for other programs: whole ids between tabs
+    assert out.splitlines()[:2] == ["# Chats", "id\ttitle\tenabled\tbots\tear\tnotice at\tnotice"]
+    assert out.splitlines()[2].startswith("-1001234567890\tOda [bir]\tyes\tAyşe Scalper\t")
+
+
+def test_a_terminal_shows_a_table_whose_ids_are_whole(
+    piyasad_command: Cli, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    _, out, _ = piyasad_command("chats", "-c", config)
+    assert "-1001234567890" in out
     assert "Oda [bir]" in out  # not taken for rich's markup
+
+
+def test_what_a_broken_file_takes_away_is_said_and_the_rest_needs_no_file(
+    piyasad_command: Cli, config: Path, tmp_path: Path
+) -> None:
+    config.write_text("[pace]\nburst")
+    for command in (["status"], ["bots"], ["chats"], ["plan"]):
+        code, out, err = piyasad_command(*command, "-c", config)
+        assert (code, out) == (2, "")
+        assert "broken TOML" in err
+        code, out, err = piyasad_command(*command, "-c", config, "--data-dir", tmp_path)
+        assert (code, out) == (2 if command == ["plan"] else 1, "")
+        assert ("broken TOML" if command == ["plan"] else "no daemon runs") in err
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
@@ -209,7 +237,8 @@ def test_a_reader_that_leaves_is_no_traceback(config: Path, unbuffered: str) -> 
     command = f"{sys.executable} -m piyasad bots -c {config} --json | true"
     env = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=env)
-    assert done.stderr == ""
+    assert "Traceback" not in done.stderr
+    assert "Broken pipe" not in done.stderr
 
 
 def test_the_sandbox_refuses_an_address_it_cannot_use(piyasad_command: Cli) -> None:
