@@ -399,18 +399,6 @@ def _say_all(notes: Sequence[str]) -> None:
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table on a terminal; elsewhere, for other programs, a title, the heads and the rows with tabs, a blank line."""
-    cells = [[" ".join(str("" if cell is None else cell).split()) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        print(f"# {title}", *("\t".join(row) for row in [heads, *cells]), "", sep="\n")
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from piyasad.commands import table
 
-    table = Table(title=escape(title), title_justify="left", header_style="bold")
-    for head in heads:
-        table.add_column(head, overflow="fold", no_wrap=head in {"id", "chat"})
-    for row in cells:
-        table.add_row(*map(escape, row))
-    Console().print(table)
+    table.show(title, heads, rows)
