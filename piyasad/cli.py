@@ -169,14 +169,16 @@ def check(
     import asyncio
 
     from piyasad.commands.check.check import check as examine
-    from piyasad.config.load import ConfigError, load
+    from piyasad.config.load import ConfigError, Problem, read
 
     subject: Settings | ConfigError
+    warnings: Sequence[Problem] = ()
     try:
-        subject = load(config)
+        loaded = read(config)
+        subject, warnings = loaded.settings, loaded.warnings
     except ConfigError as error:
         subject = error
-    findings = asyncio.run(examine(subject, online=online))
+    findings = asyncio.run(examine(subject, warnings=warnings, online=online))
     wrong = any(finding.level == "error" for finding in findings)
     if as_json:
         print(json.dumps([finding.as_json() for finding in findings], ensure_ascii=False, indent=1))

@@ -81,8 +81,24 @@ async def test_a_basic_group_is_a_warning_with_the_steps(tmp_path: Path) -> None
 
 async def test_an_empty_or_sleeping_room_is_said(tmp_path: Path) -> None:
     findings = await check(settings(tmp_path, bots=[], chats=[], simulation={"active": False}), ENV)
-    for where in ("bots", "chats", "simulation.active"):
-        assert found(findings, where).level is Level.WARNING
+    assert found(findings, "simulation.active").level is Level.WARNING
+    for where in ("bots", "chats"):  # the daemon does not start with such a file
+        assert found(findings, where).level is Level.ERROR
+        assert "is the file whole?" in found(findings, where).cure
+    silent = settings(
+        tmp_path,
+        bots=[{"name": "Ali", "username": "ali_bot", "enabled": False}],
+        chats=[{"id": -1001, "enabled": False}],
+    )
+    for where in ("bots", "chats"):
+        assert found(await check(silent, ENV), where).level is Level.WARNING
+
+
+async def test_what_reading_found_odd_is_a_warning(tmp_path: Path) -> None:
+    odd = Problem("a.toml", 3, "bots[0].persona.relations[0].bot", "there is no bot 'X'; the relation has no effect")
+    finding = found(await check(settings(tmp_path), ENV, warnings=[odd]), "a.toml:3")
+    assert finding.level is Level.WARNING
+    assert finding.what.endswith("there is no bot 'X'; the relation has no effect")
 
 
 async def test_a_bot_without_a_chat_is_said(tmp_path: Path) -> None:

@@ -219,6 +219,21 @@ def test_a_terminal_shows_a_table_whose_ids_are_whole(
     assert "Oda [bir]" in out  # not taken for rich's markup
 
 
+@pytest.mark.parametrize("text", ["", "# all gone\n", "[pace]\nburstiness = 0.1\n"], ids=repr)
+def test_a_daemon_does_not_start_with_an_empty_or_truncated_file(
+    piyasad_command: Cli, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    code, out, err = piyasad_command("run", "-c", file)
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        "the configuration has 2 errors:",
+        f"  {file}: bots: there is no bot: is the file whole? add a [[bots]] block",
+        f"  {file}: chats: there is no chat: is the file whole? add a [[chats]] block",
+    ]
+
+
 def test_what_a_broken_file_takes_away_is_said_and_the_rest_needs_no_file(
     piyasad_command: Cli, config: Path, tmp_path: Path
 ) -> None:

@@ -69,6 +69,15 @@ def test_every_key_of_the_configuration_takes_effect_at_once_or_is_known_to_need
     assert not LIVE & RESTART
 
 
+def test_the_shipped_file_marks_the_keys_that_need_a_restart_and_no_others() -> None:
+    marked, section = set(), ""
+    for line in default_config().read_text(encoding="utf-8").splitlines():
+        section = line[1:-1] if line.startswith("[") else section
+        if "needs a restart" in line:
+            marked.add(f"{section}.{line.removeprefix('# ').partition(' = ')[0]}")
+    assert marked == RESTART
+
+
 # --- The difference
 def test_equal_configurations_change_nothing() -> None:
     changes = diff(shot(bots=[bot("anna")]), shot(bots=[bot("anna")]))

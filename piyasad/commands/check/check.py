@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from piyasad.bots.forecast import forecast_words
 from piyasad.clock import Clock, SystemClock
 from piyasad.commands.check.finding import Finding, Level
-from piyasad.config.load import ConfigError
+from piyasad.config.load import ConfigError, Problem
 from piyasad.config.persona import BotSettings
 from piyasad.config.secrets import Missing, Secret, admin_token, bot_token, provider_keys, usable_route
 from piyasad.config.settings import Settings
@@ -52,14 +52,20 @@ async def check(
     settings: Settings | ConfigError,
     env: Mapping[str, str] | None = None,
     *,
+    warnings: Iterable[Problem] = (),
     online: bool = False,
     clock: Clock | None = None,
 ) -> list[Finding]:
-    """Everything found, errors first. A `ConfigError` gives its problems; nothing else can be checked then."""
+    """Everything found, errors first. A `ConfigError` gives its problems; nothing else can be checked then.
+
+    Args:
+        warnings: what reading the file found odd.
+    """
     if isinstance(settings, ConfigError):
-        return [_of_problem(str(problem)) for problem in settings.problems]
+        return [_of_problem(problem, Level.ERROR) for problem in settings.problems]
     env = os.environ if env is None else env
     found = [
+        *(_of_problem(problem, Level.WARNING) for problem in warnings),
         *_room(settings),
         *_bots(settings, env),
         *_chats(settings),
@@ -84,9 +90,9 @@ async def _online(settings: Settings, env: Mapping[str, str], clock: Clock) -> l
     return bots + providers
 
 
-def _of_problem(text: str) -> Finding:
-    where, _, what = text.partition(": ")
-    return Finding(Level.ERROR, where, what)
+def _of_problem(problem: Problem, level: Level) -> Finding:
+    where, _, what = str(problem).partition(": ")
+    return Finding(level, where, what)
 
 
 def _enabled(settings: Settings) -> list[BotSettings]:
@@ -96,10 +102,11 @@ def _enabled(settings: Settings) -> list[BotSettings]:
 def _room(settings: Settings) -> Iterator[Finding]:
     if not settings.simulation.active:
         yield Finding(Level.WARNING, "simulation.active", "is false: nobody speaks", "set it to true")
-    if not _enabled(settings):
-        yield Finding(Level.WARNING, "bots", "no bot is enabled: nobody speaks", "add a [[bots]] block, or enable one")
-    if not any(chat.enabled for chat in settings.chats):
-        yield Finding(Level.WARNING, "chats", "no chat is enabled: nothing is said", "add a [[chats]] block")
+    for key, word, rows in (("bots", "bot", settings.bots), ("chats", "chat", settings.chats)):
+        if not rows:
+            yield Finding(Level.ERROR, key, f"there is no {word}", f"is the file whole? add a [[{key}]] block")
+        elif not any(row.enabled for row in rows):
+            yield Finding(Level.WARNING, key, f"no {word} is enabled: nothing is said", "enable one")
 
 
 def _bots(settings: Settings, env: Mapping[str, str]) -> Iterator[Finding]:
