@@ -120,7 +120,7 @@ class Reload:
         house, new, changes = self._house, ready.configuration.settings, ready.changes
         rules = new.telegram
         logs.protect(*ready.secrets)
-        logs.set_level(new.daemon.log_level)
+        logs.change(new.daemon.log_format, new.daemon.log_level, self._edges.env)
         if self._pages is not None and ready.access is not None:
             self._pages.commit(ready.access)
         house.gateway.commit(new, ready.endpoints)

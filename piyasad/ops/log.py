@@ -93,6 +93,8 @@ def _encoded(secret: str, safe: str) -> tuple[str, str]:
     return capital, _ESCAPE.sub(lambda match: match[0].lower(), capital)
 
 
+Form = Literal["auto", "json", "console"]
+
 _redactor = Redactor()  # the log is the process's, as logging's root is
 
 
@@ -102,7 +104,11 @@ def protect(*secrets: str) -> None:
         _redactor.add(secret)
 
 
-def setup(form: Literal["auto", "json", "console"], level: str, env: Mapping[str, str], *, stream: Any = None) -> None:
+class _Handler(logging.StreamHandler[Any]):
+    """The handler that `setup` makes, to be known again."""
+
+
+def setup(form: Form, level: str, env: Mapping[str, str], *, stream: Any = None) -> None:
     """Send structlog's and the standard library's records to stderr, redacted, as JSON or for a terminal.
 
     Also what nobody caught (an exception, a warning) and what the logging itself cannot do.
@@ -128,7 +134,7 @@ def setup(form: Literal["auto", "json", "console"], level: str, env: Mapping[str
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
@@ -144,9 +150,13 @@ def setup(form: Literal["auto", "json", "console"], level: str, env: Mapping[str
     sys.excepthook = _uncaught
 
 
-def set_level(level: str) -> None:
-    """Take another level from now on."""
-    logging.getLogger().setLevel(level.upper())
+def change(form: Form, level: str, env: Mapping[str, str]) -> None:
+    """Take another form and level from now on. Where the log is somebody else's (a test's), its form stays."""
+    ours = next((each for each in logging.getLogger().handlers if isinstance(each, _Handler)), None)
+    if ours is not None:
+        setup(form, level, env, stream=ours.stream)
+    else:
+        logging.getLogger().setLevel(level.upper())
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

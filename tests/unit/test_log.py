@@ -224,16 +224,26 @@ def test_the_form_fits_the_place(
 
 
 def test_form_and_level_change_while_the_daemon_runs() -> None:
-    before, after = to_json("info"), io.StringIO()
+    out = to_json("info")
     mine = structlog.stdlib.get_logger("piyasad.test")
     mine.info("first")
-    logs.setup("console", "warning", {}, stream=after)
+    logs.change("console", "warning", {})
     mine.info("unheard")
     mine.warning("second", key=KEY)
     logging.getLogger("library").error("third")
-    assert [line["event"] for line in lines(before)] == ["first"]
-    assert [name for name in ("unheard", "second", "third") if name in after.getvalue()] == ["second", "third"]
-    assert not after.getvalue().startswith("{")
+    first, second, third = out.getvalue().splitlines()
+    assert json.loads(first)["event"] == "first"
+    assert (second[0], "second" in second, "third" in third) == ("2", True, True)
+
+
+def test_the_form_of_somebody_elses_log_stays() -> None:
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    logging.getLogger().handlers[:] = [handler]
+    logs.change("json", "error", {})
+    logging.getLogger("library").warning("unheard")
+    logging.getLogger("library").error("heard")
+    assert out.getvalue() == "heard\n"
 
 
 def test_a_traceback_is_readable_on_a_terminal() -> None:
