@@ -347,6 +347,12 @@ class Engine:
                 report = {
                     "gateway": house.gateway.report() | {"forecast": self._forecast},
                     "configuration": self.configuration.packed,
+                    "silent": self._facts(house).silent,
+                    "resting": [
+                        {"bot": bot.id, "chat": chat_id, "reason": why}
+                        for bot in house.pool.ours()
+                        for chat_id, why in bot.barred.items()
+                    ],
                 }
                 await house.store.report(house.leases.daemon.id, report)
                 self._holder = await self._held_by(house)
