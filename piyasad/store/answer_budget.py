@@ -12,6 +12,13 @@ from piyasad.model import Grant
 from piyasad.store.interface import ANSWERS_DAY, ANSWERS_SHORT, SHORT_SECONDS
 
 
+def free_at(answers: Iterable[float]) -> float:
+    """When the next answer is granted if none is given until then; `answers` as for `grant`."""
+    newest = sorted(answers, reverse=True)
+    short = newest[ANSWERS_SHORT - 1] + SHORT_SECONDS if len(newest) >= ANSWERS_SHORT else 0.0
+    return max(short, newest[ANSWERS_DAY - 1] + DAY if len(newest) >= ANSWERS_DAY else 0.0)
+
+
 def grant(answers: Iterable[float], polite: float | None, now: float) -> Grant:
     """What the member's next stimulus gets.
 

@@ -32,6 +32,7 @@ from piyasad.model import (
     TurnTrace,
     Usage,
 )
+from piyasad.store import answer_budget
 from piyasad.store.interface import (
     LATE_SECONDS,
     NOTICE_SECONDS,
@@ -316,6 +317,14 @@ class InMemoryStore:
             self._db.stimuli.take(row, bot_id, bot.fence, grant if counts else None, self._db.now())
         return grant
 
+    async def answers_free_at(self, user_id: int) -> float:
+        await self._ready()
+        return answer_budget.free_at(
+            row.taken_at
+            for row in self._db.stimuli.granted(user_id, self._db.now())
+            if row.grant is Grant.ANSWER and row.state in {"taken", "answered"}
+        )
+
     async def close_stimulus(self, key: StimulusKey, state: str, reason: str = "") -> None:
         await self._ready()
         row = self._db.stimuli.rows.get(key)
@@ -366,11 +375,10 @@ class InMemoryStore:
 
     async def outcomes(self, since: float) -> list[tuple[int, str, str, int]]:
         await self._ready()
-        found = Counter(
-            (turn.bot_id, clean(turn.intent), clean(turn.outcome))
-            for turn in self._db.turns.values()
-            if turn.at >= since
-        )
+        found: Counter[tuple[int, str, str]] = Counter()
+        for turn in self._db.turns.values():
+            if turn.at >= since:
+                found[turn.bot_id, clean(turn.intent), clean(turn.outcome)] += turn.detail.get("times", 1)
         return [(*key, number) for key, number in sorted(found.items())]
 
     async def last(self, limit: int) -> list[Message]:

@@ -231,6 +231,10 @@ class Store(Protocol):
         """
         ...
 
+    async def answers_free_at(self, user_id: int) -> float:
+        """When the member's budget gives the next answer, as it stands (a store time); the past when it does now."""
+        ...
+
     async def close_stimulus(self, key: StimulusKey, state: str, reason: str = "") -> None:
         """`dropped` with its reason, or `open` to give it back; only what is open or was taken by one of our bots.
 
@@ -269,7 +273,7 @@ class Store(Protocol):
         ...
 
     async def outcomes(self, since: float) -> list[tuple[int, str, str, int]]:
-        """(bot, intent, outcome, number) of the turns since then."""
+        """(bot, intent, outcome, number) of the turns since then; a trace whose detail has `times` is so many."""
         ...
 
     async def last(self, limit: int) -> list[Message]:

@@ -33,7 +33,7 @@ from piyasad.model import (
     TurnTrace,
     Usage,
 )
-from piyasad.store import partitions, sql
+from piyasad.store import answer_budget, partitions, sql
 from piyasad.store.calls import Calls, Connection, RefusedRow, transaction
 from piyasad.store.connect import for_writing, hang_up, wait_for
 from piyasad.store.failure import KNOWN, as_store_error
@@ -264,6 +264,9 @@ class PostgresStore:
         args = *key, bot_id, self._daemon_id, counts
         [row] = await self._run("take_stimulus", sql.TAKE_STIMULUS, *args, again=False)
         return Grant(row[0])
+
+    async def answers_free_at(self, user_id: int) -> float:
+        return answer_budget.free_at(row["at"] for row in await self._run("answers", sql.ANSWERS, user_id))
 
     async def close_stimulus(self, key: StimulusKey, state: str, reason: str = "") -> None:
         args = *key, clean(state), clean(reason), self._daemon_id

@@ -313,6 +313,12 @@ WHERE s.chat_id = $1 AND s.telegram_id = $2 AND s.slot = $3 AND s.answer_id IS N
         SELECT FROM bot b WHERE b.id = s.taken_by AND b.fence = s.taken_fence AND b.owner = $6))
 """
 
+ANSWERS = """
+SELECT extract(epoch FROM taken_at)::float8 AS at FROM stimulus
+WHERE user_id = $1 AND granted = 'answer' AND state IN ('taken', 'answered')
+    AND taken_at > clock_timestamp() - interval '1 day'
+"""
+
 OPEN_STIMULI = f"""
 SELECT s.chat_id AS stimulus_chat_id, s.telegram_id AS stimulus_telegram_id, s.slot, {ROW}
 FROM stimulus s JOIN message m ON m.id = s.message_id
@@ -352,7 +358,8 @@ ORDER BY "window", provider COLLATE "C", key COLLATE "C", model COLLATE "C"
 UNCERTAIN = "SELECT count(*) FROM message WHERE state = 'uncertain'"
 
 OUTCOMES = """
-SELECT bot_id, intent, outcome, count(*) AS n FROM turn WHERE created_at >= to_timestamp($1)
+SELECT bot_id, intent, outcome, sum(coalesce((detail ->> 'times')::bigint, 1))::bigint AS n
+FROM turn WHERE created_at >= to_timestamp($1)
 GROUP BY bot_id, intent, outcome ORDER BY bot_id, intent COLLATE "C", outcome COLLATE "C"
 """
 

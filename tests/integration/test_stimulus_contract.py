@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from piyasad.clock import DAY
 from piyasad.model import ANYBODY, Draft, Grant, Kind, Lease, Received, State, StimulusKey
 from piyasad.store.interface import ANSWERS_DAY, ANSWERS_SHORT, SHORT_SECONDS, TRIES_MOST, Store
@@ -248,6 +250,21 @@ async def test_a_member_gets_six_answers_in_ten_minutes_then_one_polite_line_the
     assert await take_many(store, 40, 1) == [Grant.SILENCE]
     await database.advance(1)
     assert await take_many(store, 50, 8) == [*short, Grant.POLITE, Grant.SILENCE]
+
+
+async def test_it_is_known_when_a_members_next_answer_is_possible(database: Database) -> None:
+    store, _ = await database.ali()
+    assert await store.answers_free_at(USER) <= await store.now()
+    began = await store.now()
+    await take_many(store, 1, 1)
+    await database.advance(100)
+    await store.beat("a", 600)
+    await take_many(store, 2, ANSWERS_SHORT)  # the last of them gets the polite line
+    free_at = await store.answers_free_at(USER)
+    assert began + SHORT_SECONDS == pytest.approx(free_at)
+    await database.advance(free_at - await store.now() + 0.001)
+    await store.beat("a", 600)
+    assert await take_many(store, 20, 2) == [Grant.ANSWER, Grant.POLITE]
 
 
 async def test_a_members_budget_holds_over_shards_and_chats_at_once(database: Database) -> None:

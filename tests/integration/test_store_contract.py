@@ -409,7 +409,8 @@ async def test_turns_are_counted_by_bot_intent_and_outcome(database: Database) -
     store.record_turns([TurnTrace(n, bot, CHAT, now, intent, end, {}) for n, bot, intent, end in turns])
     store.record_turns([TurnTrace("0", 7, CHAT, now - 60, "topic", "x", {})])
     store.record_turns([TurnTrace("1", 8, CHAT, now, "reply", "sent", {})])  # the same one again
-    assert await store.outcomes(now) == [(7, "silence", "held", 2), (7, "topic", "x", 1), (8, "reply", "sent", 1)]
+    store.record_turns([TurnTrace("7/held", 7, 0, now, "silence", "held", {"times": 5})])  # five in one row
+    assert await store.outcomes(now) == [(7, "silence", "held", 7), (7, "topic", "x", 1), (8, "reply", "sent", 1)]
     assert await store.outcomes(now + 1) == []
 
 
