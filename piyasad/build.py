@@ -7,19 +7,22 @@ else constructs a sender, a store or a gateway. Nothing here starts a task or wa
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from piyasad.bots.activity import ActivityPlan
 from piyasad.bots.disclosure import Discloser
+from piyasad.bots.fixed import FixedAnswers
 from piyasad.bots.inbound import Inbound
 from piyasad.bots.inbox import TelegramInbox
 from piyasad.bots.polling import Polling
 from piyasad.bots.pool import BotPool
 from piyasad.bots.refusals import Refusals
+from piyasad.bots.restore import restore
 from piyasad.bots.state import BotState, LiveState
+from piyasad.bots.stimuli import Stimuli
 from piyasad.bots.timing import BotTiming
 from piyasad.bots.turn import Parts, TurnTaker
 from piyasad.clock import Clock
@@ -28,6 +31,7 @@ from piyasad.config.problems import Problem
 from piyasad.config.secrets import Missing, Secret
 from piyasad.config.snapshot import Snapshot
 from piyasad.delivery.delivery import Delivery, Events
+from piyasad.delivery.slot import Slots
 from piyasad.gateway import gateway as gateways
 from piyasad.gateway.endpoint import ProviderSource
 from piyasad.gateway.gateway import Gateway
@@ -178,6 +182,7 @@ class House:
     polling: Polling
     contact: Contact
     inbound: Inbound
+    stimuli: Stimuli
     delivery: Delivery
     parts: Parts
     sharing: RedisSharing | None
@@ -225,35 +230,49 @@ def build(
     sender = Sender(telegram, metrics, contact.told)
     row = DaemonRow(edges.new_id(), *shard, edges.host, edges.pid, settings.config_hash, 0.0, alive=True, drain="")
     leases = Leases(store, clock, metrics, row, lost, seconds=edges.lease_seconds, beat=edges.beat_seconds)
-    heats: dict[int, float] = {}
+    slots = Slots(limits, clock)
 
-    def warm(chat_id: int) -> None:
-        chat = live.chats[chat_id]
-        heat = chat.room.view().heat(clock.wall(), chat.pace.burstiness)
-        factor = heat / max(0.01, heats.get(chat_id, 1.0))
-        heats[chat_id] = heat
-        for bot_id in chat.roster:
+    def warm(chat_id: int, factor: float) -> None:
+        for bot_id in live.chats[chat_id].roster:
             pool.hasten(bot_id, factor)
 
+    def age(date: float) -> float:
+        return clock.wall() - date
+
+    async def recall(bot_ids: Collection[int]) -> None:
+        await restore(live, store, slots, clock, bot_ids)
+
     # what is told before all parts are there is told through a function of them
-    refusals = Refusals(live, store, supervisor, lambda bot_id: polling.drop(bot_id))  # noqa: PLW0108
+    refusals = Refusals(live, store, slots, supervisor, lambda bot_id: polling.drop(bot_id))  # noqa: PLW0108
     events = Events(refusals.bad_token, refusals.forbidden, refusals.migrated)
-    delivery = Delivery(store, sender, limits, leases, clock, metrics, events)
-    inbound = Inbound(live, store, clock, lambda bot_id, stimulus: pool.wake(bot_id, stimulus), warm)  # noqa: PLW0108
+    delivery = Delivery(store, sender, slots, leases, clock, metrics, events)
+    discloser = Discloser(live, store, sender, delivery, slots, clock, events)
+    fixed = FixedAnswers(live, store, delivery, slots, discloser, clock)
+    stimuli = Stimuli(
+        live,
+        store,
+        clock,
+        age=age,
+        wake=lambda bot_id, stimulus: pool.wake(bot_id, stimulus),  # noqa: PLW0108
+        is_fixed=fixed.is_fixed,
+        fixed=fixed.say,
+    )
+    inbound = Inbound(live, store, stimuli, clock, age=age, warm=warm, is_fixed=fixed.is_fixed)
     inbox = TelegramInbox(live, store, sender, limits, inbound, refusals, clock)
     polling = Polling(live, store, sender, inbox, clock, edges.rng(f"polling/{shard[0]}"), refusals.bad_token)
     activity = ActivityPlan(live, clock)
     gateway.follow(activity)
-    discloser = Discloser(live, store, sender, delivery, clock, events)
     parts = Parts(
-        live, store, gateway, delivery, sender, limits, inbound, discloser, clock, metrics, guards_of(settings)
+        live, store, gateway, delivery, slots, sender, stimuli, discloser, clock, metrics, guards_of(settings)
     )
 
     def loop_of(bot: BotState) -> BotLoop:
         timing = BotTiming(bot, live, clock, gateway.stretch, activity.turned)
         return BotLoop(timing, TurnTaker(bot, parts), clock, metrics)
 
-    pool = BotPool(live, store, leases, telegram, polling, inbound, supervisor, clock, metrics, loop_of=loop_of)
+    pool = BotPool(
+        live, store, leases, telegram, polling, stimuli, supervisor, clock, metrics, loop_of=loop_of, recall=recall
+    )
     sharing = None
     if settings.store.redis and shard[1] > 1:
         buckets = edges.open_buckets(settings.store.redis)
@@ -273,6 +292,7 @@ def build(
         polling=polling,
         contact=contact,
         inbound=inbound,
+        stimuli=stimuli,
         delivery=delivery,
         parts=parts,
         sharing=sharing,

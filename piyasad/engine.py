@@ -259,13 +259,13 @@ class Engine:
             vital("feed", house.feed.run())
         vital("polling", house.polling.run())
         vital("pool", house.pool.run())
+        vital("stimuli", house.stimuli.run())
         vital("report", self._report(house), turns_within=STUCK_SECONDS)
         vital("tidy", self._tidy(house))
         if self._edges.own_process:
             vital("watchdog", self._supervisor.watchdog(self._edges.notify.watchdog))
             vital("loop lag", self._watch_lag())
         await house.pool.start()
-        self._supervisor.beside("resume", house.inbound.resume())
         if self._shard[1] > 1:
             self._supervisor.beside("presence", say_missing(house.store, self._shard[1]))
         if self._at_once:
@@ -396,8 +396,8 @@ class Engine:
         house = self.house
         late: Collection[str] = ()
         if house is not None:
-            house.inbound.stop()
-            await self._supervisor.stop(["polling", "feed", "pool", "resume"], 0.0)
+            house.stimuli.stop()
+            await self._supervisor.stop(["polling", "feed", "pool"], 0.0)
             late = await house.pool.drain(self.settings.daemon.drain_seconds)
             await self._settle(house)
             await house.telegram.close()
@@ -419,7 +419,7 @@ class Engine:
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await house.delivery.settled()
-                await house.inbound.settled()
+                await house.stimuli.settled()
         except TimeoutError:
             log.warning("drain.unsettled", note="rows still sending are found uncertain at the next start")
 

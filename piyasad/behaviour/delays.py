@@ -219,6 +219,12 @@ class HourlyLimit:
         else:
             self._times.append(at)
 
+    def forget(self, at: float) -> None:
+        """The message recorded at that time was not sent after all."""
+        place = bisect_right(self._times, at) - 1
+        if place >= 0 and self._times[place] == at:
+            del self._times[place]
+
     def cap(self, now: float) -> int:
         """How many messages this hour may see."""
         hour = floor(now / HOUR)

@@ -94,7 +94,7 @@ def answer(
     return Intent(
         IntentKind.ANSWER,
         stimulus.chat_id,
-        "spoken to" if stimulus.slot else "a question to nobody",
+        "spoken to" if stimulus.bot_id else "a question to nobody",
         target=message,
         topic=about,
         length=length.draw(rng, conversation, persona, IntentKind.ANSWER, explains=explains),

@@ -7,11 +7,9 @@ exactly what will be sent: no later step changes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-from prometheus_async.aio import time as timed
 
 from piyasad import guards
 from piyasad.bots.state import BotState, ChatState, LiveState
@@ -54,13 +52,20 @@ _CLASS = {IntentKind.ANSWER: Class.ANSWER, IntentKind.REPLY: Class.REPLY}
 
 @dataclass(slots=True)
 class Progress:
-    """What one turn gathers on its way; written to the `turn` table at the end. `outcome` is the metric's word."""
+    """What one turn gathers on its way; written to the `turn` table at the end. `outcome` is the metric's word.
+
+    `began` is a reading of `mono()`, `at` of `wall()`; `restated`: the prompt restated the persona; `handed`: delivery
+    has the text, and ends the turn.
+    """
 
     id: str
+    at: float
     began: float
     intent: Intent | None = None
     outcome: str = "silent"
     detail: dict[str, Any] = field(default_factory=dict)
+    restated: bool = False
+    handed: bool = False
 
 
 class Composer:
@@ -82,8 +87,14 @@ class Composer:
         self._clock = clock
         self._metrics = metrics
 
-    async def compose(self, chat: ChatState, view: RoomView, intent: Intent, progress: Progress) -> str | None:
-        """The finished text, or None when it was dropped or nobody could write it; `progress` tells which."""
+    async def compose(
+        self, chat: ChatState, view: RoomView, intent: Intent, progress: Progress, blocked: Callable[[], str]
+    ) -> str | None:
+        """The finished text, or None when it was dropped or nobody could write it; `progress` tells which.
+
+        `blocked` is asked before every call: why the text could not be sent, or "". Nothing is spent on one that
+        cannot.
+        """
         klass = _CLASS.get(intent.kind, Class.TOPIC)
         limit = self._live.settings.gateway.deadlines
         seconds = {Class.ANSWER: limit.answer, Class.REPLY: limit.reply}.get(klass, limit.topic)
@@ -92,8 +103,14 @@ class Composer:
         objection: Verdict | None = None
         rejected = ""
         asked: dict[str, int] = {}
+        refresh = chat.conversation.persona_refresh
+        rest = self._clock.wall() - self._bot.refreshed_at
+        progress.restated = self._bot.since_refresh >= refresh.messages or rest >= refresh.minutes * 60
         for _ in range(REWRITES + 1):
-            prompt = self._prompt(chat, view, intent, objection, rejected)
+            if reason := blocked():
+                progress.outcome = reason
+                return None
+            prompt = self._prompt(chat, view, intent, objection, rejected, restate=progress.restated)
             request = Request(
                 bot_id=self._bot.id,
                 klass=klass,
@@ -125,12 +142,15 @@ class Composer:
         return None
 
     async def _complete(self, request: Request, progress: Progress) -> Completion | None:
+        began = self._clock.mono()
         try:
-            completion = await timed(self._metrics.turn_duration.labels("llm"), self._gateway.complete(request))
+            completion = await self._gateway.complete(request)
         except ProviderError as error:
             progress.outcome = "expired" if isinstance(error, Expired) else "failed"
             progress.detail["error"] = str(error)
             return None
+        finally:
+            self._metrics.turn_duration.labels("llm").observe(self._clock.mono() - began)
         progress.detail |= {
             "provider": completion.provider,
             "model": completion.model,
@@ -157,13 +177,16 @@ class Composer:
         return guards.check(case, self._guards)
 
     def _prompt(
-        self, chat: ChatState, view: RoomView, intent: Intent, objection: Verdict | None, rejected: str
+        self,
+        chat: ChatState,
+        view: RoomView,
+        intent: Intent,
+        objection: Verdict | None,
+        rejected: str,
+        *,
+        restate: bool,
     ) -> Prompt:
-        bot, settings, now = self._bot, self._live.settings, self._clock.wall()
-        refresh = chat.conversation.persona_refresh
-        restate = bot.since_refresh >= refresh.messages or now - bot.refreshed_at >= refresh.minutes * 60
-        if restate:
-            bot.since_refresh, bot.refreshed_at = 0, now
+        bot, settings = self._bot, self._live.settings
         slim = self._gateway.stretch() > SLIM_STRETCH
         history = min(SLIM_HISTORY, chat.conversation.history_messages) if slim else chat.conversation.history_messages
         own = [
@@ -181,7 +204,7 @@ class Composer:
             avoid=self._worn(view),
             plan=plan(intent.length),
             zone=settings.zone,
-            now=now,
+            now=self._clock.wall(),
             people_as=settings.privacy.people_as,
             masked=settings.privacy.mask,
             history=REWRITE_HISTORY if rejected else history,

@@ -76,11 +76,12 @@ class TelegramInbox:
 
     async def private(self, bot_id: int, chat_id: int) -> None:
         """One polite line in a private chat, then nothing."""
-        if (bot_id, chat_id) in self._greeted or self._limits.take(bot_id, chat_id, self._clock.mono()) > 0:
+        now = self._clock.mono()
+        if (bot_id, chat_id) in self._greeted or self._limits.take(bot_id, chat_id, now) > 0:
             return
         self._greeted[bot_id, chat_id] = None
         await self._sender.send(bot_id, chat_id, PRIVATE_LINE, reply_to=None, thread_id=None, timeout=PRIVATE_SECONDS)
-        self._limits.arrived(bot_id, chat_id, self._clock.mono())
+        self._limits.arrived(bot_id, chat_id, now, self._clock.mono())
 
     async def migrated(self, old: int, new: int) -> None:
         """A group became a supergroup."""

@@ -6,13 +6,13 @@ The engine runs it, `reload.py` hands it what changed. It decides nothing about 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
 
-from piyasad.bots.inbound import Inbound
 from piyasad.bots.polling import Polling
 from piyasad.bots.state import BotState, LiveState
+from piyasad.bots.stimuli import Stimuli
 from piyasad.clock import Clock
 from piyasad.metrics import Metrics
 from piyasad.model import Lease, Stimulus
@@ -45,23 +45,26 @@ class BotPool:
         leases: Leases,
         telegram: TelegramClient,
         polling: Polling,
-        inbound: Inbound,
+        stimuli: Stimuli,
         supervisor: Supervisor,
         clock: Clock,
         metrics: Metrics,
         *,
         loop_of: Callable[[BotState], BotLoop],
+        recall: Callable[[Collection[int]], Awaitable[None]],
     ) -> None:
         self._live = live
         self._store = store
         self._leases = leases
         self._telegram = telegram
         self._polling = polling
-        self._inbound = inbound
+        self._stimuli = stimuli
         self._supervisor = supervisor
         self._clock = clock
         self._metrics = metrics
         self._loop_of = loop_of
+        self._recall = recall
+        self._new: dict[int, Lease] = {}  # ours, but not told yet what they did before
         self._loops: dict[int, BotLoop] = {}
         self._tasks: dict[int, str] = {}  # the name of each bot's newest task
         self._generation = 0
@@ -90,6 +93,7 @@ class BotPool:
         """Let the bots speak."""
         self._speaking = True
         await self._begin_all(list(self._leases.held))
+        self._stimuli.resume(list(self._loops))
 
     async def _begin_all(self, bot_ids: Collection[int]) -> None:
         for number, bot_id in enumerate(bot_ids, 1):
@@ -116,6 +120,7 @@ class BotPool:
             self._look.clear()
             try:
                 await self._give_up()
+                await self._welcome()
                 await self.take_free()
                 missing = [bot.id for bot in self.missing()]
                 wait = await self._store.free_in(missing) if missing else None
@@ -160,13 +165,25 @@ class BotPool:
         taken = await self._leases.take([(bot.id, bot.persona.name, bot.persona.username) for bot in missing])
         if not taken:
             return
-        await self._took(taken)
+        self._new |= {lease.bot_id: lease for lease in taken}
+        await self._welcome()
+
+    async def _welcome(self) -> None:
+        """Bots became ours: they get what they did before, then they may speak."""
+        leases = list(self._new.values())
+        if not leases:
+            return
+        await self._recall([lease.bot_id for lease in leases])
+        leases = [lease for lease in leases if self._new.get(lease.bot_id) is lease]  # or the lease was lost meanwhile
+        await self._took(leases)
+        for lease in leases:
+            self._new.pop(lease.bot_id, None)
         if self._speaking:
-            await self._begin_all([lease.bot_id for lease in taken])
-            await self._inbound.resume()
+            await self._begin_all([lease.bot_id for lease in leases])
+            self._stimuli.resume([lease.bot_id for lease in leases])
 
     async def _took(self, leases: Collection[Lease]) -> None:
-        """Bots became ours: they get what they did before, their polls go on where they were."""
+        """Bots became ours: their polls go on where they were."""
         for lease in leases:
             bot = self._live.bots.get(lease.bot_id)
             if bot is None:  # a reload took it away while the store was asked
@@ -204,7 +221,6 @@ class BotPool:
 
     def commit(self, before: Mapping[int, BotState]) -> None:
         """The live state was changed: only bots that differ end their loop and begin another. Nothing is awaited."""
-        waiting: list[tuple[int, Stimulus]] = []
         for bot_id, old in before.items():
             now = self._live.bots.get(bot_id)
             if now is old:
@@ -212,7 +228,6 @@ class BotPool:
             loop = self._loops.pop(bot_id, None)
             if loop is not None:
                 loop.drain()
-                waiting += [(bot_id, stimulus) for stimulus in loop.pending()]
         for bot_id in list(self._leases.held):
             bot = self._live.bots.get(bot_id)
             if bot is None or not bot.settings.enabled:
@@ -225,15 +240,15 @@ class BotPool:
             self._telegram.add(bot_id, bot.token.reveal())
             if self._speaking:
                 self._begin(bot)
-        for bot_id, stimulus in waiting:
-            self.wake(bot_id, stimulus)
+        self._stimuli.resume(list(self._loops))
         self._look.set()
 
-    def wake(self, bot_id: int, stimulus: Stimulus) -> None:
-        """Something was said to one of our bots."""
+    def wake(self, bot_id: int, stimulus: Stimulus) -> bool:
+        """Something was said to one of our bots; False when it has no loop."""
         loop = self._loops.get(bot_id)
         if loop is not None:
             loop.wake(stimulus)
+        return loop is not None
 
     def hasten(self, bot_id: int, factor: float) -> None:
         """A room of the bot got hotter by `factor`."""
@@ -252,6 +267,7 @@ class BotPool:
                 bot.held = False
             self._supervisor.cut(self._tasks[bot_id])
         self._loops.clear()
+        self._new.clear()
         self._look.set()
 
     async def drain(self, seconds: float) -> list[str]:

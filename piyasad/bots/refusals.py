@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from piyasad.bots.state import LiveState
+from piyasad.delivery.slot import Slots
 from piyasad.store.interface import Store
 from piyasad.supervise import Supervisor
 
@@ -21,9 +22,12 @@ DEAD_TOKEN = "the token is not valid any more"  # noqa: S105 - words, not a toke
 class Refusals:
     """`delivery.Events`, and more. `parked(bot_id)` is called for a bot that may not poll any more."""
 
-    def __init__(self, live: LiveState, store: Store, supervisor: Supervisor, parked: Callable[[int], None]) -> None:
+    def __init__(
+        self, live: LiveState, store: Store, slots: Slots, supervisor: Supervisor, parked: Callable[[int], None]
+    ) -> None:
         self._live = live
         self._store = store
+        self._slots = slots
         self._supervisor = supervisor
         self._parked = parked
 
@@ -53,4 +57,5 @@ class Refusals:
         if old in self._live.chats:
             log.warning("chat.migrated", old=old, new=new, cure="put the new id into the configuration")
             self._live.move(old, new)
+            self._slots.move(old, new)
             self._supervisor.beside(f"move {old}", self._store.rekey_chat(old, new))

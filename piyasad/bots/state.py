@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from piyasad.behaviour import delays
-from piyasad.chat.answer_budget import AnswerBudget
 from piyasad.chat.pace import ChatPace, share
 from piyasad.chat.window import Room
 from piyasad.config import BotSettings, ChatSettings, ConversationSettings, PaceSettings, Settings
 from piyasad.config.secrets import Missing, Secret, telegram_id
-from piyasad.language.text import fold
-from piyasad.model import Message
+from piyasad.language.text import fold, normalise
+from piyasad.model import Claim, Kind, Message
 from piyasad.personas.profile import Persona
 from piyasad.personas.prompt import system_text
 
@@ -27,6 +26,12 @@ SHORT_WORDS = 3
 
 BOTS_AT_ONCE = 25
 """So many personas are built before others get a turn of the loop: about 10 ms of work."""
+
+CLAIMED_MOST = 500
+"""Messages of a chat remembered as answered or claimed: only the last thirty are replied to (behaviour/target.py)."""
+
+FIXED_KINDS = frozenset({Kind.NOTICE, Kind.FIXED, Kind.POLITE})
+"""What no LLM wrote: it is not in the way of a bot that says the same again."""
 
 AWAKE_FOR_SECONDS = 30.0
 """How long the count of a chat's active bots is good before it is taken anew."""
@@ -52,13 +57,12 @@ class BotState:
     short: list[float] = field(default_factory=list)
     since_refresh: int = 0
     refreshed_at: float = 0.0
-    answering: int = 0
     barred: dict[int, str] = field(default_factory=dict)
 
     def carry(self, known: BotState) -> None:
         """The same account under other settings: what it did and may do still counts."""
         self.rng, self.hourly, self.said, self.short = known.rng, known.hourly, known.said, known.short
-        self.held, self.fence, self.barred, self.answering = known.held, known.fence, known.barred, known.answering
+        self.held, self.fence, self.barred = known.held, known.fence, known.barred
         self.since_refresh, self.refreshed_at = known.since_refresh, known.refreshed_at
         self.disclosed = known.disclosed and known.settings.name == self.settings.name
 
@@ -73,18 +77,36 @@ class BotState:
 
 
 @dataclass(slots=True)
+class NoticeState:
+    """What is known of a chat's notice; `disclosure.py` keeps it.
+
+    `known`: it is known to be posted; `posted_at`: when the newest one was (Unix seconds); `ask_at`: the store is not
+    asked before; `late_since`: since when a renewal has failed (both readings of `mono()`).
+    """
+
+    known: bool = False
+    posted_at: float = 0.0
+    ask_at: float = float("-inf")
+    late_since: float | None = None
+
+
+@dataclass(slots=True)
 class ChatState:
-    """One listed chat: its settings as they hold here, its room and its pace."""
+    """One listed chat: its settings as they hold here, its room and its pace.
+
+    `limit` keeps the pace (times are readings of `mono()`); `claimed` holds the messages that a bot answers or has
+    answered, by Telegram id.
+    """
 
     settings: ChatSettings
     conversation: ConversationSettings
     pace: PaceSettings
     room: Room
-    slots: ChatPace
+    limit: ChatPace
     roster: dict[int, Persona]
     reactions: tuple[str, ...] | None = None
-    claimed: dict[int, float] = field(default_factory=dict)
-    noticed: bool = False
+    claimed: dict[int, None] = field(default_factory=dict)
+    notice: NoticeState = field(default_factory=NoticeState)
     awake_at: float = float("-inf")
     awake: dict[int, Persona] = field(default_factory=dict)
 
@@ -97,6 +119,14 @@ class ChatState:
     def crosses(self) -> bool:
         """Whether one bot's message ids mean the same to another: not in basic groups."""
         return not self.settings.is_basic_group
+
+    def claim(self, telegram_id: int | None) -> None:
+        """A bot answers this message, or may: no other replies to it of its own accord."""
+        if telegram_id is not None:
+            self.claimed.pop(telegram_id, None)
+            self.claimed[telegram_id] = None
+            while len(self.claimed) > CLAIMED_MOST:
+                del self.claimed[next(iter(self.claimed))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +150,25 @@ class LiveState:
         self.by_name: dict[str, int] = {}
         self.tokenless: dict[str, str] = {}
         self.moved: dict[int, int] = {}
-        self.budget = AnswerBudget()
+
+    def chat(self, chat_id: int) -> ChatState | None:
+        """A listed chat, under its present id or one that it had before it moved."""
+        return self.chats.get(self.moved.get(chat_id, chat_id))
 
     def move(self, old: int, new: int) -> None:
         """A group became a supergroup: its chat, its bots and its room go on under the new id."""
         chat = self.chats.pop(old, None)
         if chat is None:
             return
-        self.moved[old] = new
+        self.moved = {was: new if now == old else now for was, now in self.moved.items()} | {old: new}
         chat.settings = chat.settings.model_copy(update={"id": new})
+        chat.room.move(new)
+        chat.claimed.clear()
         self.chats[new] = chat
         for bot in self.bots.values():
             bot.settings = self._moved(bot.settings)
+            if old in bot.barred:
+                bot.barred[new] = bot.barred.pop(old)
 
     def _moved(self, bot: BotSettings) -> BotSettings:
         chats = tuple(self.moved.get(chat_id, chat_id) for chat_id in bot.chats)
@@ -192,12 +229,10 @@ class LiveState:
         index, shards = self.shard
         known = self.chats.get(chat.id)
         if known is None:
-            slots = ChatPace(share(law.chat_per_minute, index, shards))
-            return ChatState(chat, conversation, law, Room(chat.id, chat.topics), slots, roster)
+            limit = ChatPace(share(law.chat_per_minute, index, shards))
+            return ChatState(chat, conversation, law, Room(chat.id, chat.topics), limit, roster)
         if known.pace.chat_per_minute != law.chat_per_minute:
-            sent = known.slots.history()
-            known.slots = ChatPace(share(law.chat_per_minute, index, shards))
-            known.slots.refill(sent)
+            known.limit.change(share(law.chat_per_minute, index, shards))
         known.room.retopic(chat.topics)
         known.settings, known.conversation, known.pace, known.roster = chat, conversation, law, roster
         known.awake_at = float("-inf")
@@ -228,11 +263,15 @@ class LiveState:
 
     def hear(self, message: Message) -> bool:
         """Put a message into its room; False when the room knows it or nobody listens to that chat."""
-        chat = self.chats.get(message.chat_id)
-        if chat is None or not chat.room.add(message):
+        chat = self.chat(message.chat_id)
+        if chat is None:
             return False
-        if message.bot_id is not None and message.reply_to is not None:
-            chat.claimed[message.reply_to] = message.at
+        if message.chat_id != chat.id:  # said before the group moved; the new one numbers its messages anew
+            message = replace(message, chat_id=chat.id, telegram_id=None, reply_to=None)
+        if not chat.room.add(message):
+            return False
+        if message.bot_id is not None:
+            chat.claim(message.reply_to)
         return True
 
     def silenced(self, bot: BotState) -> str:
@@ -243,6 +282,31 @@ class LiveState:
         if not listed:
             return "it is in no enabled chat"
         return bot.barred[listed[0]] if all(chat_id in bot.barred for chat_id in listed) else ""
+
+    def spoke(self, claim: Claim, now: float, *, telegram_id: int | None = None, at: float | None = None) -> None:
+        """A bot of ours said something, or may have (`telegram_id` None): it remembers that, and the room hears it."""
+        draft = claim.draft
+        bot = self.bots.get(draft.bot_id)
+        if bot is not None and draft.kind not in FIXED_KINDS:
+            bot.since_refresh += 1
+            if draft.restated:
+                bot.since_refresh, bot.refreshed_at = 0, now
+            bot.remember(normalise(draft.text), now, self.settings.guards.repetition_hours * 3600)
+        if telegram_id is not None:
+            self.hear(
+                Message(
+                    id=claim.id,
+                    chat_id=draft.chat_id,
+                    bot_id=draft.bot_id,
+                    author=draft.author,
+                    kind=draft.kind,
+                    text=draft.text,
+                    at=now if at is None else at,
+                    telegram_id=telegram_id,
+                    reply_to=draft.reply_to,
+                    thread_id=draft.thread_id,
+                )
+            )
 
     def wanted(self) -> Sequence[BotState]:
         """Bots that could run here: enabled and with a token, in the order of the configuration."""

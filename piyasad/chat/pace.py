@@ -61,35 +61,28 @@ class ChatPace:
             per_minute: bot messages a minute, over 0.
             margin: seconds by which the window is lengthened, for the way to the server.
         """
-        self._limit = max(1, floor(per_minute))
-        self._window = max(MINUTE, MINUTE / per_minute) + margin
-        self._kept = min(KEPT, self._limit // 3)
-        self._open = per_minute > _UNLIMITED
+        self._margin = margin
         self._sent: list[float] = []
         self._sent_plain: list[float] = []  # the unprompted ones among them
         self._waiting: list[Reservation] = []
         self._order = 0
+        self._set(per_minute)
 
     @property
     def limit(self) -> tuple[int, float]:
         """Messages and the window in seconds that they are counted over."""
         return self._limit, self._window
 
+    def change(self, per_minute: float) -> None:
+        """Another pace from now on. What was sent counts, and who waits is judged by it when its time comes."""
+        self._set(per_minute)
+
     def refill(self, times: Iterable[tuple[float, bool]]) -> None:
-        """Take over what was sent before a restart: (time, whether it answered a person)."""
+        """Hold what the ledger says was sent, and nothing else: (time, whether it answered a person)."""
+        self._sent.clear()
+        self._sent_plain.clear()
         for at, urgent in times:
             self._note(at, urgent=urgent)
-
-    def history(self) -> list[tuple[float, bool]]:
-        """What was sent in the window, for `refill` of a pace with another limit."""
-        plain = list(self._sent_plain)
-        found: list[tuple[float, bool]] = []
-        for at in self._sent:
-            unprompted = at in plain
-            if unprompted:
-                plain.remove(at)
-            found.append((at, not unprompted))
-        return found
 
     def earliest(self, now: float, *, urgent: bool = False) -> float:
         """When a message reserved now could be sent."""
@@ -114,27 +107,30 @@ class ChatPace:
         """Its bot has begun to type: answers no longer overtake it (its slot may still move for lack of room)."""
         reservation.pinned = True
 
+    def wait(self, reservation: Reservation, now: float) -> float:
+        """Seconds until it may go, by what was sent till now; 0: now. Nothing is counted."""
+        if self._open:
+            return 0.0
+        if reservation.at <= now:
+            self._forget(now)
+            reservation.at = max(now, self._free_after_sent(urgent=reservation.urgent))
+        return reservation.at - now
+
     def take(self, reservation: Reservation, now: float) -> float:
         """At the moment of sending: 0 if it may go now (and counts from now on), else seconds to wait and ask again."""
-        if self._open:
-            reservation.sent = now
-            return 0.0
-        if reservation.at > now:
-            return reservation.at - now
-        self._forget(now)
-        allowed = max(now, self._free_after_sent(urgent=reservation.urgent))
-        if allowed > now:
-            reservation.at = allowed
-            return allowed - now
-        if reservation in self._waiting:
-            self._waiting.remove(reservation)
+        wait = self.wait(reservation, now)
+        if wait > 0:
+            return wait
         reservation.sent = now
-        self._note(now, urgent=reservation.urgent)
-        self._settle_waiting(now)
+        if not self._open:
+            if reservation in self._waiting:
+                self._waiting.remove(reservation)
+            self._note(now, urgent=reservation.urgent)
+            self._settle_waiting(now)
         return 0.0
 
     def cancel(self, reservation: Reservation) -> None:
-        """Nothing was delivered: the slot is free again, taken or not. Twice does no harm."""
+        """Nothing was delivered: the slot is free again, taken or not. Twice does no harm; it may be taken again."""
         if reservation in self._waiting:
             self._waiting.remove(reservation)
         if reservation.sent is not None and not self._open:
@@ -142,6 +138,12 @@ class ChatPace:
             if not reservation.urgent:
                 _drop(self._sent_plain, reservation.sent)
         reservation.sent = None
+
+    def _set(self, per_minute: float) -> None:
+        self._limit = max(1, floor(per_minute))
+        self._window = max(MINUTE, MINUTE / per_minute) + self._margin
+        self._kept = min(KEPT, self._limit // 3)
+        self._open = per_minute > _UNLIMITED
 
     def _note(self, at: float, *, urgent: bool) -> None:
         if self._open:

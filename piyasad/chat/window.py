@@ -190,6 +190,19 @@ class Room:
                 return True
         return False
 
+    def move(self, chat_id: int) -> None:
+        """The group has a new id, and numbers its messages anew: what was said is remembered, not replied to."""
+        self.chat_id = chat_id
+        self._known.clear()
+        self._lines = deque(
+            (
+                replace(line, message=replace(line.message, chat_id=chat_id, telegram_id=None, reply_to=None))
+                for line in self._lines
+            ),
+            maxlen=self._lines.maxlen,
+        )
+        self._view = None
+
     def retopic(self, topics: Sequence[str]) -> None:
         """The chat's topics changed: sort the window's lines anew."""
         if tuple(topics) == self._book.names:

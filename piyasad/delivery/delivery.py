@@ -1,8 +1,8 @@
-"""Delivery: claim, send, settle. Never twice, never silently lost.
+"""Delivery: wait, claim, send, settle. Never twice, never silently lost.
 
-`turn.py` and the fixed texts (notice, honest answer) hand a finished text in; nothing changes it here. A send is
-claimed durably in the ledger before it is made, and what may have reached Telegram is never sent again. The part from
-the claim to the settlement runs in a task of its own, so that cancelling a bot cannot tear it apart.
+Turns, the notice and the fixed answers hand a finished text and its slot in; nothing changes the text here. A send is
+claimed durably in the ledger before it is made, and what may have reached Telegram is never sent again. From the claim
+to the end of the turn (`ended`) all runs in a task of its own: cancelling a bot cannot tear it apart.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 import structlog
 
 from piyasad.clock import Clock
+from piyasad.delivery.slot import Slot, Slots
 from piyasad.metrics import Metrics
 from piyasad.model import Claim, Draft, State
 from piyasad.sharding.leases import CLAIM_MARGIN_SECONDS, Leases
 from piyasad.store.interface import Store, StoreError
 from piyasad.telegram import errors
-from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
 
 log = structlog.stdlib.get_logger(__name__)
@@ -37,13 +37,23 @@ RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """How a delivery ended. `outcome` is the metric's word; `telegram_id` and `at` are there when it was sent."""
+    """How a delivery ended. `telegram_id` and `at` are there when it was sent.
 
-    outcome: str  # sent, failed, uncertain, expired
+    `claim` holds the draft as it was sent: after a migration in another chat, without a reply to what is gone.
+    `again`: it failed for a reason that passes (a lease, a store, a limit), so another try later may succeed.
+    """
+
+    outcome: str  # sent, failed, uncertain
     reason: str = ""
     claim: Claim | None = None
     telegram_id: int | None = None
     at: float | None = None
+    again: bool = False
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether the message stands in the chat, or may."""
+        return self.outcome != "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class Delivery:
         self,
         store: Store,
         sender: Sender,
-        limits: SendLimits,
+        slots: Slots,
         leases: Leases,
         clock: Clock,
         metrics: Metrics,
@@ -70,82 +80,97 @@ class Delivery:
     ) -> None:
         self._store = store
         self._sender = sender
-        self._limits = limits
+        self._slots = slots
         self._leases = leases
         self._clock = clock
         self._metrics = metrics
         self._events = events
-        self._committing: set[asyncio.Task[Delivered]] = set()
+        self._ending: set[asyncio.Task[Delivered]] = set()
         self._typing: set[asyncio.Task[Any]] = set()
 
-    async def deliver(
-        self,
-        draft: Draft,
-        *,
-        typing: float,
-        until: float,
-        gate: Callable[[], float] | None = None,
-    ) -> Delivered:
-        """Wait for the slot while typing, then claim, send and settle.
+    def may_send(self, bot_id: int) -> bool:
+        """Whether we hold the bot and the lease has time left: without that no text need be written."""
+        return self._leases.fence(bot_id) is not None
+
+    async def ready(self, draft: Draft, slot: Slot, *, typing: float, until: float) -> bool:
+        """Wait for the slot while typing; False when it does not come before `until` (a reading of `mono()`).
 
         Args:
             typing: seconds to show the typing indicator before the text (0: none).
-            until: a reading of the clock's `mono()`; a text that cannot be sent by then is dropped as expired.
-            gate: asked right before the claim (the chat's pace); 0 accounting the send, more are seconds to wait.
         """
-        show = typing > 0
-        wait = max(typing, self._limits.wait(draft.bot_id, draft.chat_id, self._clock.mono()))
-        while True:
+        self._slots.pin(slot)
+        wait = max(typing, self._slots.wait(slot))
+        while wait > 0:
             moment = self._clock.mono() + wait
             if moment > until:
-                return self._count(draft, Delivered("expired", "no slot before the deadline"))
-            await self._type_until(draft, moment, show)
-            wait = self._limits.wait(draft.bot_id, draft.chat_id, self._clock.mono())
-            if wait <= 0 and gate is not None:
-                wait = gate()
-            if wait <= 0:
-                break
-        task = asyncio.create_task(self._commit(draft, until))
-        self._committing.add(task)
-        task.add_done_callback(self._committing.discard)
-        return self._count(draft, await asyncio.shield(task))
+                self._count(draft, "expired")
+                return False
+            await self._type_until(draft, moment, show=typing > 0)
+            wait = self._slots.wait(slot)
+        return True
+
+    async def send(self, draft: Draft, slot: Slot, *, until: float, ended: Callable[[Delivered], None]) -> Delivered:
+        """Claim, send, settle, then `ended`: once begun all of it happens, also when the caller is cancelled.
+
+        The slot is this method's from here on: it is given back when nothing was delivered.
+        """
+        task = asyncio.create_task(self._to_the_end(draft, slot, until, ended))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return await asyncio.shield(task)
 
     async def settled(self) -> None:
-        """Wait until nothing is between claim and settlement (the drain bounds it)."""
-        while self._committing:
-            await asyncio.wait(self._committing)
+        """Wait until nothing is between claim and end (the drain bounds it)."""
+        while self._ending:
+            await asyncio.wait(self._ending)
 
-    async def _type_until(self, draft: Draft, moment: float, show: bool) -> None:
+    async def _to_the_end(
+        self, draft: Draft, slot: Slot, until: float, ended: Callable[[Delivered], None]
+    ) -> Delivered:
+        delivered = await self._commit(draft, slot, until)
+        if not delivered.may_stand:
+            await self._slots.give_back(slot)
+        self._count(delivered.claim.draft if delivered.claim is not None else draft, delivered.outcome)
+        ended(delivered)
+        return delivered
+
+    async def _type_until(self, draft: Draft, moment: float, *, show: bool) -> None:
         while (left := moment - self._clock.mono()) > 0:
-            if show and self._limits.try_action(draft.bot_id, draft.chat_id, self._clock.mono()):
+            if show and self._slots.try_action(draft.bot_id, draft.chat_id):
                 # the indicator is decoration: it goes its own way beside the wait, and its failure changes nothing
-                action = asyncio.create_task(self._sender.typing(draft.bot_id, draft.chat_id, draft.thread_id))
+                action = asyncio.create_task(self._show_typing(draft))
                 self._typing.add(action)
                 action.add_done_callback(self._typing.discard)
             await asyncio.sleep(min(left, TYPING_REFRESH_SECONDS))
 
-    async def _commit(self, draft: Draft, until: float) -> Delivered:
+    async def _show_typing(self, draft: Draft) -> None:
+        shown = await self._sender.typing(draft.bot_id, draft.chat_id, draft.thread_id)
+        if isinstance(shown, errors.Throttled):
+            self._slots.throttled(draft.bot_id, draft.chat_id, shown.retry_after)
+
+    async def _commit(self, draft: Draft, slot: Slot, until: float) -> Delivered:
         fence = self._leases.fence(draft.bot_id)
         if fence is None:
-            return Delivered("failed", "the lease is gone")
+            return Delivered("failed", "the lease is gone", again=True)
         try:
             claim = await self._store.claim(replace(draft, fence=fence))
         except StoreError as error:
-            return Delivered("failed", f"not claimed: {error}")
+            return Delivered("failed", f"not claimed: {error}", again=True)
         if claim is None:
-            return Delivered("failed", "another daemon speaks for this bot")
-        return await self._send(claim, until)
+            return Delivered("failed", "another daemon speaks for this bot, or another bot answers", again=True)
+        return await self._send(claim, slot, until)
 
-    async def _send(self, claim: Claim, until: float) -> Delivered:
+    async def _send(self, claim: Claim, slot: Slot, until: float) -> Delivered:
         draft = claim.draft
+        reason = ""
         for attempt in range(len(RETRY_SECONDS) + 1):
             # The place is taken at the moment of the send: what the claim took of time cannot bring two sends together.
-            while (wait := self._limits.take(draft.bot_id, draft.chat_id, self._clock.mono())) > 0:
+            while (wait := await self._slots.take(slot)) > 0:
                 if self._clock.mono() + wait > until:
-                    return await self._settle(claim, State.FAILED, "no slot before the deadline")
+                    return await self._fail(claim, f"{reason}; no time to try again" if reason else "no slot in time")
                 await asyncio.sleep(wait)
             if not self._leases.alive(CLAIM_MARGIN_SECONDS):
-                return await self._settle(claim, State.FAILED, "the lease ended before the send")
+                return await self._fail(claim, "the lease ended before the send")
             result = await self._sender.send(
                 draft.bot_id,
                 draft.chat_id,
@@ -154,27 +179,32 @@ class Delivery:
                 thread_id=draft.thread_id,
                 timeout=SEND_TIMEOUT_SECONDS,
             )
-            if isinstance(result, errors.NotSent):
-                self._limits.returned(draft.bot_id, draft.chat_id)
-            else:  # Telegram counted it before the answer came: however slow the way, the next one keeps its distance
-                self._limits.arrived(draft.bot_id, draft.chat_id, self._clock.mono())
+            if not isinstance(result, errors.NotSent):
+                self._slots.arrived(slot)
+            if not isinstance(result, errors.Sent | errors.Uncertain):
+                await self._slots.give_back(slot)
             match result:
                 case errors.Sent():
                     return await self._settle(claim, State.SENT, telegram_id=result.message_id, at=result.date)
                 case errors.Uncertain():
                     return await self._settle(claim, State.UNCERTAIN, result.reason)
-                case errors.NotSent() if attempt < len(RETRY_SECONDS):
-                    pause = RETRY_SECONDS[attempt]
-                case errors.Throttled() if attempt < len(RETRY_SECONDS):
-                    pause = result.retry_after
-                    self._limits.pause(draft.bot_id, draft.chat_id, self._clock.mono() + pause)
+                case errors.NotSent() | errors.Throttled() if attempt < len(RETRY_SECONDS):
+                    reason = result.reason
+                    if isinstance(result, errors.Throttled):
+                        self._slots.throttled(draft.bot_id, draft.chat_id, result.retry_after)
+                    else:
+                        await asyncio.sleep(RETRY_SECONDS[attempt])
+                case errors.NotSent() | errors.Throttled():
+                    return await self._fail(claim, result.reason)
                 case errors.ReplyGone() if draft.reply_to is not None:
                     await self._settle(claim, State.FAILED, result.reason)
-                    return await self._commit(replace(draft, reply_to=None), until)
+                    return await self._commit(replace(draft, reply_to=None), slot, until)
                 case errors.Migrated():
                     await self._settle(claim, State.FAILED, result.reason)
                     self._events.migrated(draft.chat_id, result.new_chat_id)
-                    return await self._commit(replace(draft, chat_id=result.new_chat_id, reply_to=None), until)
+                    slot.chat_id = result.new_chat_id
+                    # the new group numbers its messages anew, so nothing there is what was answered here
+                    return await self._commit(replace(draft, chat_id=result.new_chat_id, reply_to=None), slot, until)
                 case errors.BadToken():
                     self._events.bad_token(draft.bot_id)
                     return await self._settle(claim, State.FAILED, result.reason)
@@ -183,10 +213,11 @@ class Delivery:
                     return await self._settle(claim, State.FAILED, result.reason)
                 case _:
                     return await self._settle(claim, State.FAILED, result.reason)
-            if self._clock.mono() + pause > until:
-                return await self._settle(claim, State.FAILED, f"{result.reason}; no time to try again")
-            await asyncio.sleep(pause)
         raise AssertionError("every last attempt settles")
+
+    async def _fail(self, claim: Claim, reason: str) -> Delivered:
+        """It was not delivered, for a reason that passes."""
+        return replace(await self._settle(claim, State.FAILED, reason), again=True)
 
     async def _settle(
         self, claim: Claim, state: State, reason: str = "", *, telegram_id: int | None = None, at: float | None = None
@@ -206,6 +237,5 @@ class Delivery:
             log.warning("delivery.not_sent", message=claim.id, bot=claim.draft.bot_id, state=state, reason=reason)
         return Delivered(str(state), reason, claim, telegram_id, at)
 
-    def _count(self, draft: Draft, delivered: Delivered) -> Delivered:
-        self._metrics.messages.labels(str(draft.chat_id), str(draft.kind), delivered.outcome).inc()
-        return delivered
+    def _count(self, draft: Draft, outcome: str) -> None:
+        self._metrics.messages.labels(str(draft.chat_id), str(draft.kind), outcome).inc()

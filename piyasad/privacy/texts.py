@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from piyasad.config import Settings
+from piyasad.language.suffix import inflect
 from piyasad.language.text import fold
 
 DESCRIPTION = (
@@ -24,13 +28,20 @@ HONEST = (
 )
 """What a bot says when it is asked whether it is one."""
 
-POLITE_LIMIT = "Seninle epey konuştuk, biraz ara vereyim; diğer arkadaşlara da söz kalsın."
-"""The one line after a member's answers are used up."""
-
 PRIVATE_LINE = "Merhaba, ben bir yapay zekâ karakteriyim ve yalnızca kendi grubumda konuşuyorum. Orada görüşelim."
 """The one line in a private chat."""
 
 _SAYS_SO = ("yapay zek", "artificial intelligence", "ai persona", "ai bot", "ai karakter")
+
+
+def polite_text(at: float, now: float, zone: ZoneInfo) -> str:
+    """The one line after a member's answers are used up; `at`: when the next one is possible (Unix seconds)."""
+    again, today = datetime.fromtimestamp(at + 59.0, zone), datetime.fromtimestamp(now, zone)  # never a minute early
+    clock = f"{again:%H.%M}"
+    # a full hour is read without its minutes: 14.00'ten, 16.00'dan
+    ending = inflect(f"{again.hour:d}" if again.minute == 0 and again.hour else clock, "abl").partition("'")[2]
+    day = "" if again.date() == today.date() else "yarın "
+    return f"Seninle epey konuştuk, biraz da diğerlerine söz kalsın; {day}{clock}'{ending} sonra yine konuşuruz."
 
 
 def says_it_is_ai(text: str) -> bool:

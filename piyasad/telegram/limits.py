@@ -1,8 +1,8 @@
 """Our own side of Telegram's limits: exact sliding windows per token, so that a 429 is never of our doing.
 
-`delivery.py` takes a place right before every send and says when the answer came. Pure; times are readings of one
-clock, handed in. A place counts from its taking until the answer moves it there, so a slow way to the server cannot
-bring two sends closer together than the window; the margin is for what is under way at the same time.
+A slot (`delivery/slot.py`) takes a place right before every send and says when the answer came. Pure; times are
+readings of one clock, handed in. A place counts from its taking until the answer moves it there, so a slow way to the
+server cannot bring two sends closer together than the window; the margin is for what is under way at the same time.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ class Window:
 class _Chat:
     second: Window
     minute: Window
-    taken: float = NEVER  # where the place of the send under way counts
     paused: float = NEVER
 
 
@@ -89,7 +88,7 @@ class _Token:
 class SendLimits:
     """The limits of every token of this daemon.
 
-    A bot sends to a chat one message after the other: `take`, the send, then `arrived` or `returned`.
+    Around each send: `take`, the send, then `arrived` or `returned` with the time of the taking.
 
     Args:
         per_second: messages a second of one bot, over all chats (Bot API FAQ: about 30).
@@ -133,6 +132,14 @@ class SendLimits:
             free = max(free, chat.second.wait(now), chat.minute.wait(now), chat.paused - now)
         return free
 
+    def paused(self, bot_id: int, chat_id: int, now: float) -> float:
+        """Seconds that a 429 still asks this bot to wait in this chat; 0: none does."""
+        token = self._tokens.get(bot_id)
+        if token is None:
+            return 0.0
+        chat = token.chats.get(chat_id)
+        return max(0.0, token.paused - now, chat.paused - now if chat is not None else 0.0)
+
     def take(self, bot_id: int, chat_id: int, now: float) -> float:
         """0 when the send may be made now (and counts from now on), else seconds to wait and ask again."""
         free = self.wait(bot_id, chat_id, now)
@@ -140,16 +147,18 @@ class SendLimits:
             return free
         if now - self._swept > IDLE_SECONDS:
             self._sweep(now)
-        self._count(bot_id, chat_id, now).taken = now
+        self._count(bot_id, chat_id, now)
         return 0.0
 
-    def arrived(self, bot_id: int, chat_id: int, now: float) -> None:
-        """The send's answer is here, whatever it says: Telegram counted it before now, so it counts from now."""
-        self._move(bot_id, chat_id, now)
+    def arrived(self, bot_id: int, chat_id: int, taken: float, now: float) -> None:
+        """The answer to a send taken at `taken` is here, whatever it says: Telegram counted it before now, so it counts
+        from now.
+        """
+        self._move(bot_id, chat_id, taken, now)
 
-    def returned(self, bot_id: int, chat_id: int) -> None:
-        """The send surely never left: its place is free again."""
-        self._move(bot_id, chat_id, None)
+    def returned(self, bot_id: int, chat_id: int, taken: float) -> None:
+        """A send taken at `taken` surely never left: its place is free again."""
+        self._move(bot_id, chat_id, taken, None)
 
     def try_action(self, bot_id: int, chat_id: int, now: float) -> bool:
         """Whether a chat action or a reaction may be made now; it then counts. Messages go first."""
@@ -172,10 +181,32 @@ class SendLimits:
             chat = self._chat(token, chat_id)
             chat.paused = max(chat.paused, until)
 
-    def restore(self, sends: Iterable[tuple[int, int, float]]) -> None:
-        """Count the ledger's sends (bot, chat, time on the clock of the other calls) after a start or a takeover."""
+    def pauses(self, bot_id: int, now: float) -> int:
+        """In how many chats a 429 keeps this bot waiting."""
+        token = self._tokens.get(bot_id)
+        return sum(chat.paused > now for chat in token.chats.values()) if token is not None else 0
+
+    def restore(self, bot_ids: Iterable[int], sends: Iterable[tuple[int, int, float]]) -> None:
+        """After a start or a takeover these bots' windows hold the ledger's sends (bot, chat, time on the clock of the
+        other calls) and nothing else; pauses stay.
+        """
+        for bot_id in bot_ids:
+            token = self._tokens.pop(bot_id, None)
+            if token is None:
+                continue
+            self._token(bot_id).paused = token.paused
+            for chat_id, chat in token.chats.items():
+                if chat.paused > NEVER:
+                    self.pause(bot_id, chat_id, chat.paused)
         for bot_id, chat_id, at in sends:
             self._count(bot_id, chat_id, at + LEDGER_SECONDS)
+
+    def move(self, old: int, new: int) -> None:
+        """A group became a supergroup: what was sent to it counts under its new id."""
+        for token in self._tokens.values():
+            chat = token.chats.pop(old, None)
+            if chat is not None:
+                token.chats.setdefault(new, chat)
 
     def _sweep(self, now: float) -> None:
         """Forget tokens that were idle for long."""
@@ -186,23 +217,21 @@ class SendLimits:
             if newest < now - IDLE_SECONDS:
                 del self._tokens[bot_id]
 
-    def _move(self, bot_id: int, chat_id: int, to: float | None) -> None:
+    def _move(self, bot_id: int, chat_id: int, taken: float, to: float | None) -> None:
         token = self._tokens.get(bot_id)
         chat = token.chats.get(chat_id) if token is not None else None
         if token is None or chat is None:
             return
         for window in (token.second, chat.second, chat.minute):
-            if window.remove(chat.taken) and to is not None:
+            if window.remove(taken) and to is not None:
                 window.add(to)
-        chat.taken = NEVER if to is None else to
 
-    def _count(self, bot_id: int, chat_id: int, at: float) -> _Chat:
+    def _count(self, bot_id: int, chat_id: int, at: float) -> None:
         token = self._token(bot_id)
         token.second.add(at)
         chat = self._chat(token, chat_id)
         chat.second.add(at)
         chat.minute.add(at)
-        return chat
 
     def _token(self, bot_id: int) -> _Token:
         token = self._tokens.get(bot_id)

@@ -1,4 +1,4 @@
-"""The one async sender: each call makes exactly one request and says what became of it. It never retries.
+"""The one async sender: each call makes at most one request and says what became of it. It never retries.
 
 `delivery.py` calls `send` between claim and settlement; typing, reactions and the profile are thin. It knows nothing of
 the ledger. Plain text, no parse mode, link previews off.
@@ -6,6 +6,7 @@ the ledger. Plain text, no parse mode, link previews off.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -45,6 +46,9 @@ CALL_SECONDS = 15.0
 UPDATES_MOST = 100
 """Updates in one answer (Bot API, getUpdates: limit)."""
 
+SLOT_METHODS = frozenset({SendMessage.__api_method__, SendChatAction.__api_method__, SetMessageReaction.__api_method__})
+"""Their 429s are the slot's business (`delivery/slot.py`); another method's pauses that method of that bot, here."""
+
 TYPING_SECONDS = 4.0
 """A chat action that takes longer is of no use any more."""
 
@@ -59,6 +63,7 @@ class Sender:
         self._clients = clients
         self._metrics = metrics
         self._told = told
+        self._paused: dict[tuple[int, str], float] = {}
 
     async def send(
         self, bot_id: int, chat_id: int, text: str, *, reply_to: int | None, thread_id: int | None, timeout: float
@@ -96,21 +101,23 @@ class Sender:
         """Leave a chat."""
         return await self._done(bot_id, LeaveChat(chat_id=chat_id))
 
-    async def profile(self, bot_id: int) -> tuple[str, str, str] | Failure:
-        """The bot's display name, description and short description."""
+    async def name(self, bot_id: int) -> str | Failure:
+        """The bot's display name."""
         name = await self.call(bot_id, GetMyName(), CALL_SECONDS)
-        if not isinstance(name, tuple):
-            return name
-        description = await self.call(bot_id, GetMyDescription(), CALL_SECONDS)
-        if not isinstance(description, tuple):
-            return description
+        return name[0].name if isinstance(name, tuple) else name
+
+    async def descriptions(self, bot_id: int) -> tuple[str, str] | Failure:
+        """The bot's description and short description."""
+        long = await self.call(bot_id, GetMyDescription(), CALL_SECONDS)
+        if not isinstance(long, tuple):
+            return long
         short = await self.call(bot_id, GetMyShortDescription(), CALL_SECONDS)
         if not isinstance(short, tuple):
             return short
-        return name[0].name, description[0].description, short[0].short_description
+        return long[0].description, short[0].short_description
 
     async def set_profile(
-        self, bot_id: int, *, name: str | None, description: str | None, short: str | None
+        self, bot_id: int, *, name: str | None = None, description: str | None = None, short: str | None = None
     ) -> Done | Failure:
         """Change what is given; the first failure ends it."""
         wanted: list[TelegramMethod[bool]] = []
@@ -179,21 +186,29 @@ class Sender:
         return Done() if isinstance(result, tuple) else result
 
     async def _try(self, bot_id: int, name: str, request: Callable[[], Awaitable[T]]) -> tuple[T] | Failure:
+        # What must wait is answered as Telegram would, so that nobody waits here with a lease running.
         wait = self._clients.wait_new(bot_id)
-        if wait > 0:  # answered as Telegram would, so that nobody waits here with a lease running
+        if wait > 0:
             return Throttled(wait, f"too many new tokens this minute; wait {wait:.0f} s")
+        wait = self._paused.get((bot_id, name), 0.0) - asyncio.get_running_loop().time()
+        if wait > 0:
+            return Throttled(wait, f"Telegram asked not to call {name}; wait {wait:.0f} s")
         try:
             result = await request()
         except (AiogramError, UnknownBot, TimeoutError, OSError) as error:
-            return self._failed(name, error)
+            return self._failed(bot_id, name, error)
         self._metrics.telegram_requests.labels(name, "ok").inc()
         self._told("")
         return (result,)
 
-    def _failed(self, name: str, error: Exception) -> Failure:
+    def _failed(self, bot_id: int, name: str, error: Exception) -> Failure:
         failure = classify(error)
         self._told(failure.reason)
         self._metrics.telegram_requests.labels(name, type(failure).__name__.lower()).inc()
         if isinstance(failure, Throttled):
             self._metrics.telegram_retry_after.set(failure.retry_after)
+            if name not in SLOT_METHODS:
+                now = asyncio.get_running_loop().time()
+                self._paused = {key: until for key, until in self._paused.items() if until > now}
+                self._paused[bot_id, name] = now + failure.retry_after
         return failure

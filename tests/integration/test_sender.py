@@ -331,7 +331,8 @@ async def test_what_the_sender_says_is_what_the_sandbox_has(town: tuple[Sandbox,
         assert isinstance(await sender.react(BOT, CHAT, person.id, "📈"), Rejected)
         assert await sender.pin(BOT, CHAT, sent.message_id) == Done()
         assert await sender.set_profile(BOT, name="Mehmet 🤖", description="Yapay zekâ", short=None) == Done()
-        assert await sender.profile(BOT) == ("Mehmet 🤖", "Yapay zekâ", "")
+        assert await sender.name(BOT) == "Mehmet 🤖"
+        assert await sender.descriptions(BOT) == ("Yapay zekâ", "")
         assert isinstance(await sender.hears_all(BOT), bool)
         assert await sender.is_admin(BOT, CHAT) is True
         assert await sender.reactions(BOT, CHAT) is None
@@ -348,9 +349,7 @@ async def test_a_profile_change_ends_with_the_first_refusal(town: tuple[Sandbox,
     async with sender_to(sandbox.telegram_url, bot) as (sender, _):
         result = await sender.set_profile(BOT, name="x" * 65, description="kalır", short="kalır")
         assert isinstance(result, Rejected)
-        profile = await sender.profile(BOT)
-        assert isinstance(profile, tuple)
-        assert profile[1:] == ("", "")
+        assert await sender.descriptions(BOT) == ("", "")
 
 
 @pytest.mark.parametrize("method", ["getMyName", "getMyDescription", "getMyShortDescription"])
@@ -358,7 +357,22 @@ async def test_a_profile_that_cannot_be_read_is_an_outcome(town: tuple[Sandbox, 
     sandbox, bot = town
     sandbox.api.faults.append(Fault("bad_token", method=method))
     async with sender_to(sandbox.telegram_url, bot) as (sender, _):
-        assert isinstance(await sender.profile(BOT), BadToken)
+        read = sender.name(BOT) if method == "getMyName" else sender.descriptions(BOT)
+        assert isinstance(await read, BadToken)
+
+
+async def test_a_429_pauses_that_method_of_that_bot_and_no_other(town: tuple[Sandbox, tuple[int, str]]) -> None:
+    sandbox, bot = town
+    sandbox.api.faults.append(Fault("429", method="getMyName", seconds=30.0))
+    async with sender_to(sandbox.telegram_url, bot) as (sender, _):
+        assert isinstance(await sender.name(BOT), Throttled)
+        asked = sandbox.api.tally.requests["getmyname"]
+        again = await sender.name(BOT)
+        assert isinstance(again, Throttled)
+        assert 0 < again.retry_after <= 30.0
+        assert sandbox.api.tally.requests["getmyname"] == asked  # no request was made
+        assert await sender.descriptions(BOT) == ("", "")
+        assert isinstance(await sender.send(BOT, CHAT, "Selam", reply_to=None, thread_id=None, timeout=TIMEOUT), Sent)
 
 
 @pytest.mark.parametrize(("kind", "delivered"), [("cut_before", 0), ("cut_after", 1), ("500", 0)])

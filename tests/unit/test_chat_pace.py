@@ -124,13 +124,43 @@ def test_the_window_is_filled_from_the_ledger() -> None:
     assert chat.earliest(65.0) == 65.0
 
 
-def test_another_limit_takes_the_history_over() -> None:
+def test_another_pace_counts_what_was_sent_and_whoever_waits() -> None:
     chat = ChatPace(6)
-    sent = [(0.0, False), (0.0, True), (5.0, False), (5.0, False)]
-    chat.refill(sent)
-    other = ChatPace(3)
-    other.refill(chat.history())
-    assert sorted(other.history()) == sorted(sent)
+    chat.refill([(0.0, False), (0.0, True), (5.0, False)])
+    waiting = chat.reserve(10.0)
+    assert waiting.at == 10.0
+    chat.change(3)
+    assert chat.limit[0] == 3
+    assert chat.take(waiting, 10.0) == pytest.approx(WINDOW - 10)
+    chat.change(6)
+    assert chat.take(waiting, WINDOW) == 0
+
+
+def test_a_refill_takes_the_place_of_what_was_known() -> None:
+    chat = ChatPace(3)
+    for _ in range(2):
+        chat.refill([(0.0, False), (10.0, True)])
+    assert chat.earliest(21.0, urgent=True) == 21.0
+
+
+def test_looking_when_a_slot_is_free_takes_nothing() -> None:
+    chat = ChatPace(1)
+    first, second = chat.reserve(0.0), chat.reserve(0.0)
+    assert chat.wait(first, 0.0) == 0
+    assert chat.wait(second, 0.0) == pytest.approx(WINDOW)
+    assert chat.take(first, 1.0) == 0
+    assert chat.wait(second, WINDOW) == pytest.approx(1.0)
+
+
+def test_a_slot_that_was_given_back_may_be_taken_again() -> None:
+    chat = ChatPace(1)
+    made = chat.reserve(0.0)
+    assert chat.take(made, 0.0) == 0
+    chat.cancel(made)
+    other = chat.reserve(1.0)
+    assert chat.take(other, 1.0) == 0
+    assert chat.take(made, 2.0) == pytest.approx(WINDOW - 1)
+    assert chat.take(made, 1.0 + WINDOW) == 0
 
 
 def test_asking_reserves_nothing() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from piyasad.behaviour import governor, people
 from piyasad.behaviour.governor import Reason
-from piyasad.chat.answer_budget import AnswerBudget, Grant
 from tests.unit.room_kit import NOW, Talk
 
 
@@ -168,47 +167,3 @@ def test_what_people_say_to_each_other_is_theirs() -> None:
     assert not people.to_a_person(talk.line(talk.person("@mehmet_bot ne dersin?")), handles)
     assert not people.to_a_person(talk.line(talk.bot(1, "@cem_12 selam")), handles)
     assert not people.to_a_person(talk.line(talk.person(to=talk.bot(1))), handles)
-
-
-# --- a member's answers
-
-
-def test_six_answers_in_ten_minutes_then_one_polite_line_then_silence() -> None:
-    budget = AnswerBudget()
-    for number in range(6):
-        assert budget.ask(1, NOW + number) is Grant.ANSWER
-        budget.answered(1, NOW + number)
-    assert budget.ask(1, NOW + 10) is Grant.POLITE
-    budget.was_polite(1, NOW + 10)
-    assert budget.ask(1, NOW + 20) is Grant.SILENCE
-    assert budget.ask(2, NOW + 20) is Grant.ANSWER
-    assert budget.ask(1, NOW + 600.5) is Grant.ANSWER
-    budget.answered(1, NOW + 600.5)
-    assert budget.ask(1, NOW + 600.6) is Grant.POLITE
-
-
-def test_forty_answers_a_day() -> None:
-    budget = AnswerBudget()
-    budget.refill((1, NOW + number * 300.0, False) for number in range(40))
-    later = NOW + 40 * 300.0
-    assert budget.ask(1, later) is Grant.POLITE
-    assert budget.ask(1, NOW + 86401) is Grant.ANSWER
-
-
-def test_members_long_gone_are_forgotten() -> None:
-    budget = AnswerBudget()
-    budget.answered(1, NOW)
-    budget.was_polite(1, NOW)
-    budget.answered(2, NOW + 5000)
-    budget.forget(NOW + 86401)
-    assert budget.ask(1, NOW + 86401) is Grant.ANSWER
-    assert list(budget._answers) == [2]
-
-
-def test_a_polite_line_of_before_the_restart_is_not_said_again() -> None:
-    budget = AnswerBudget()
-    budget.refill([(1, NOW + number, False) for number in range(6)])
-    assert budget.ask(1, NOW + 10) is Grant.POLITE
-    budget.refill([(1, NOW + 8, True), (1, NOW + 7, True)])
-    assert budget.ask(1, NOW + 10) is Grant.SILENCE
-    assert budget.ask(1, NOW + 700) is Grant.ANSWER

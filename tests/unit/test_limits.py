@@ -101,8 +101,8 @@ def test_one_after_the_other_no_way_however_slow_brings_sends_too_close(
         while (wait := limits.take(BOT, CHAT, now)) > 0:
             now += wait
         server.reached(BOT, CHAT, now + there)
+        limits.arrived(BOT, CHAT, now, now + there + back)
         now += there + back
-        limits.arrived(BOT, CHAT, now)
         now += think
     times = server.by_chat[BOT, CHAT]
     assert most_in_a_window(times, 1.0 - 1e-6) <= 1
@@ -141,18 +141,19 @@ def test_97_percent_of_a_group_s_minute_can_be_used() -> None:
             now += wait
             continue
         sent += 1
+        limits.arrived(BOT, CHAT, now, now + 0.03)
         now += 0.03
-        limits.arrived(BOT, CHAT, now)
     assert sent >= 0.97 * 20 * 10
 
 
 def test_a_send_that_never_left_gives_its_place_back() -> None:
     limits = SendLimits(30, 1, 20, MARGIN)
     assert limits.take(BOT, CHAT, 100.0) == 0
-    limits.returned(BOT, CHAT)
+    limits.returned(BOT, CHAT, 100.0)
     assert limits.take(BOT, CHAT, 100.0) == 0
-    limits.arrived(BOT, CHAT, 100.2)
-    limits.returned(BOT, CHAT + 1)  # a chat that nothing was sent to
+    limits.arrived(BOT, CHAT, 100.0, 100.2)
+    limits.returned(BOT, CHAT + 1, 100.0)  # a chat that nothing was sent to
+    limits.returned(BOT, CHAT, 100.1)  # a place that was never taken
     assert limits.wait(BOT, CHAT, 100.2) == pytest.approx(1.05)
 
 
@@ -203,17 +204,38 @@ def test_where_one_message_a_second_is_all_there_is_no_typing() -> None:
 
 def test_after_a_restart_the_ledger_s_sends_count_with_their_worst_time() -> None:
     limits = SendLimits(30, 1, 20, MARGIN)
-    limits.restore((BOT, CHAT, 100.0 - number) for number in range(20))  # newest first: any order will do
+    limits.restore([BOT], ((BOT, CHAT, 100.0 - number) for number in range(20)))  # newest first: any order will do
     assert limits.wait(BOT, CHAT, 100.0) == pytest.approx(81.0 + 1.0 + MINUTE + MARGIN - 100.0)
     assert limits.wait(BOT, CHAT - 1, 100.0) == 0
 
 
 def test_a_restored_send_is_not_mistaken_for_the_one_under_way() -> None:
     limits = opened(chat=2)
-    limits.restore([(BOT, CHAT, 100.0)])  # counts at 101
+    limits.restore([BOT], [(BOT, CHAT, 100.0)])  # counts at 101
     assert limits.take(BOT, CHAT, 100.5) == 0
-    limits.arrived(BOT, CHAT, 100.7)
+    limits.arrived(BOT, CHAT, 100.5, 100.7)
     assert limits.wait(BOT, CHAT, 100.8) == pytest.approx(0.9)  # 100.7 and 101.0 both still count
+
+
+def test_a_restore_sets_what_was_sent_and_keeps_pauses() -> None:
+    limits = SendLimits(30, 1, 3, MARGIN)
+    for _ in range(2):  # a bot that is taken twice
+        limits.restore([BOT], [(BOT, CHAT, 90.0), (BOT, CHAT, 92.0)])
+    assert limits.wait(BOT, CHAT, 100.0) == 0
+    limits.pause(BOT, CHAT, 200.0)
+    limits.pause(BOT, None, 150.0)
+    limits.restore([BOT, BOT + 1], [])
+    assert limits.paused(BOT, CHAT, 100.0) == 100.0
+    assert limits.paused(BOT, CHAT + 1, 100.0) == 50.0
+    assert limits.paused(BOT + 1, CHAT, 100.0) == 0
+
+
+def test_a_group_that_moved_keeps_its_windows() -> None:
+    limits = SendLimits(30, 1, 20, MARGIN)
+    assert limits.take(BOT, CHAT, 100.0) == 0
+    limits.move(CHAT, CHAT - 7)
+    assert limits.wait(BOT, CHAT - 7, 100.0) > 0
+    assert limits.wait(BOT, CHAT, 100.0) == 0
 
 
 def test_tokens_that_were_idle_are_forgotten_and_paused_ones_are_not() -> None:

@@ -204,9 +204,10 @@ def test_a_process_that_is_gone_hears_of_no_conflict() -> None:
 def test_everything_else_a_daemon_asks_is_answered() -> None:
     async def work(scene: Scene) -> None:
         sender = scene.sender
-        assert await sender.profile(ALI) == ("Ali Hoca", "", "")
+        assert await sender.name(ALI) == "Ali Hoca"
         assert (await sender.set_profile(ALI, name="Ali Hoca 🤖", description="Yapay zekâ", short=None)).ok
-        assert await sender.profile(ALI) == ("Ali Hoca 🤖", "Yapay zekâ", "")
+        assert await sender.name(ALI) == "Ali Hoca 🤖"
+        assert await sender.descriptions(ALI) == ("Yapay zekâ", "")
         assert await sender.hears_all(ALI) is False
         assert await sender.is_admin(ALI, GROUP) is True
         assert await sender.reactions(ALI, GROUP) is None
