@@ -94,12 +94,27 @@ class TimeRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Mention:
+    """Whom a part of a message names, by Telegram's own mark on it (an entity), not by how its letters look.
+
+    A `mention` is (handle); a `text_mention` (user_id, and the handle where that account has one); a `bot_command`
+    (command, and the handle of the bot that it names, if it does). Handles and commands are in lower case, without @.
+    """
+
+    offset: int = 0  # of the part in the text, in UTF-16 units; a command counts at 0 only
+    handle: str = ""
+    user_id: int | None = None
+    command: str = ""  # with its slash: "/privacy"
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One line of a room: a member's or a bot's.
 
     `id` is the ledger's; `telegram_id` is Telegram's message id inside the chat (None until known);
     `reply_to` is a Telegram message id; `author` is the display name without the bot mark;
-    `user_id` is a member's Telegram id and None for our bots; `at` is when it was said.
+    `user_id` is a member's Telegram id and None for our bots; `at` is when it was said; `mentions` is empty where
+    Telegram marked nobody, or where nobody kept its marks.
     """
 
     id: int
@@ -113,6 +128,7 @@ class Message:
     user_id: int | None = None
     reply_to: int | None = None
     thread_id: int | None = None
+    mentions: tuple[Mention, ...] = ()
 
     @property
     def is_person(self) -> bool:
@@ -208,6 +224,7 @@ class Received:
     reply_to: int | None = None
     thread_id: int | None = None
     to: tuple[int, ...] = ()
+    mentions: tuple[Mention, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,24 @@
-"""Whom a member's message speaks to. Pure; the engine calls it once for each message that comes in.
+"""Whom a member's message speaks to. Pure; `inbound.py` calls it once for each message that comes in.
 
-A bot is spoken to by its @username, its full name, a reply to one of its lines, or its first name used as an address;
-the first name counts only when no known member bears it and the message replies to nobody else.
+Telegram's own marks come first: a mention, a text_mention, a bot_command. Then a bot is spoken to by its full name, a
+reply to one of its lines, or its first name used as an address; that counts only when no known member bears it and the
+message replies to nobody else. A command is for whom it names: another bot's is nobody's business here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from piyasad.behaviour import topic
 from piyasad.behaviour.people import to_a_person
-from piyasad.language import question
+from piyasad.language import identity
 from piyasad.language.text import HONORIFICS, fold, is_form_of_name, words_of
 
 if TYPE_CHECKING:
     from piyasad.chat.window import Line, RoomView
+    from piyasad.model import Message, Received
     from piyasad.personas.profile import Persona
 
 _GREETINGS: Final = frozenset(
@@ -36,25 +38,51 @@ _REQUEST: Final = re.compile(
 """Words beside which a first name with an ending is an address ("Ali'ye soralım", "Mehmet'in fikri")."""
 
 
-def addressed(line: Line, view: RoomView, roster: Mapping[int, Persona]) -> tuple[int, ...]:
+_COMMAND: Final = re.compile(r"(/[a-z0-9_]{1,32})(?:@([a-z0-9_]{3,32}))?(?!\w)", re.IGNORECASE)
+"""A command at the start of a text, for messages that come without Telegram's marks."""
+
+
+class Command(NamedTuple):
+    """What a message orders: the command with its slash, and the bot that it names; both in lower case."""
+
+    name: str
+    handle: str = ""
+
+
+def command_of(message: Message | Received) -> Command | None:
+    """The command that a message begins with, whoever it is for; None where it begins with none."""
+    for mention in message.mentions:
+        if mention.command and not mention.offset:
+            return Command(mention.command, mention.handle)
+    found = None if message.mentions else _COMMAND.match(message.text)
+    return Command(found[1].lower(), (found[2] or "").lower()) if found else None
+
+
+def addressed(
+    line: Line, view: RoomView, roster: Mapping[int, Persona], *, borne: Collection[str] = ()
+) -> tuple[int, ...]:
     """The bots that a member's message speaks to, by id, in the roster's order; empty for a bot's own line.
 
     Args:
         roster: all bots of the chat, also those that are asleep or belong to another shard.
+        borne: folded first names of members beyond those whom the window shows.
     """
     message = line.message
     if message.bot_id is not None:
         return ()
-    found: dict[int, None] = {}
+    order = command_of(message)
+    if order is not None:
+        return tuple(bot_id for bot_id, persona in roster.items() if persona.handle == order.handle)
+    found = {bot_id for bot_id in roster if any(mention.user_id == bot_id for mention in message.mentions)}
     if line.answers is not None and line.answers.bot_id in roster:
-        found[line.answers.bot_id or 0] = None
+        found.add(line.answers.bot_id or 0)
     for bot_id, persona in roster.items():
         if persona.handle in line.handles or _full_name(line.words, persona.name_words):
-            found[bot_id] = None
+            found.add(bot_id)
     if not found and message.reply_to is None and not _mentions_others(line, roster):
         for bot_id, persona in roster.items():
-            if _first_name(line, persona) and not _borne(persona.first_name, view):
-                found[bot_id] = None
+            if _first_name(line, persona) and persona.first_name not in borne and not _borne(persona.first_name, view):
+                found.add(bot_id)
     return tuple(bot_id for bot_id in roster if bot_id in found)
 
 
@@ -65,7 +93,7 @@ def for_anybody(line: Line, roster: Mapping[int, Persona], spoken_to: Sequence[i
         line.message.bot_id is None
         and not spoken_to
         and line.open_question
-        and not line.message.text.startswith("/")
+        and command_of(line.message) is None
         and not to_a_person(line, handles)
     )
 
@@ -106,8 +134,30 @@ def fitness(line: Line, view: RoomView, persona: Persona) -> float:
 
 
 def is_identity_question(line: Line) -> bool:
-    """Whether the message asks if we are bots; it gets the fixed honest answer."""
-    return line.message.bot_id is None and question.is_identity_question(line.folded)
+    """Whether the message asks if somebody is a bot; `asked_identity` tells whether it is asked of us."""
+    return line.message.bot_id is None and identity.is_identity_question(line.folded)
+
+
+def asked_identity(line: Line, view: RoomView, roster: Mapping[int, Persona], spoken_to: Sequence[int]) -> int | None:
+    """The bot that gives the honest answer: the one that was asked, else the last that spoke; None: not asked of us.
+
+    What members ask each other, and what other bots are ordered to do, is not asked of us.
+
+    Args:
+        roster: all bots of the chat.
+        spoken_to: what `addressed` says of the message.
+    """
+    if not roster or not is_identity_question(line):
+        return None
+    if spoken_to:
+        return spoken_to[0]
+    handles = frozenset(persona.handle for persona in roster.values())
+    if command_of(line.message) is not None or to_a_person(line, handles):
+        return None
+    for message in reversed(view.messages):
+        if message.bot_id in roster:
+            return message.bot_id
+    return next(iter(roster))
 
 
 def _mentions_others(line: Line, roster: Mapping[int, Persona]) -> bool:

@@ -28,10 +28,10 @@ REMEMBERED = 2000
 class Line:
     """A message with what the decisions need of it, computed once.
 
-    `keys` are stems and bare forms of its words, for membership only; `depth` counts the replies of bots to bots that
-    lead to it since a person last spoke in that chain; `answers` is what it replies to, where the room knows it;
-    `signature` and `grams` are the fingerprint and the number of its trigrams, `content` its longer stems, all three
-    for the repetition guard.
+    `keys` are stems and bare forms of its words, for membership only; `handles` are the accounts it names; `depth`
+    counts the replies of bots to bots that lead to it since a person last spoke in that chain; `answers` is what it
+    replies to, where the room knows it; `signature` and `grams` are the fingerprint and the number of its trigrams,
+    `content` its longer stems, all three for the repetition guard.
     """
 
     message: Message
@@ -66,7 +66,7 @@ class Line:
             words=spoken,
             stems=stems,
             keys=frozenset((*stems, *map(base, spoken))),
-            handles=tuple(handles(message.text)),
+            handles=_meant(message),
             topics=book.about(stems),
             question=question,
             open_question=question and is_open(folded),
@@ -244,6 +244,16 @@ class Room:
             self._lines.popleft()
             place -= 1
         self._lines.insert(place, line)
+
+
+def _meant(message: Message) -> tuple[str, ...]:
+    """The accounts that a message names: by Telegram's marks where it has any, else by the @handles in its text.
+
+    An account without a handle stands as its id after a #: that is nobody's handle.
+    """
+    if not message.mentions:
+        return tuple(handles(message.text))
+    return tuple(each.handle or f"#{each.user_id}" for each in message.mentions if not each.command)
 
 
 def _remember(ids: OrderedDict[int, None], key: int) -> None:

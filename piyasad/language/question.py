@@ -1,7 +1,8 @@
-"""Questions: which lines ask, which ask nobody in particular, and which ask whether we are bots. Pure, on folded text.
+"""Questions: which lines ask, and which ask nobody in particular. Pure, on folded text, linear in it.
 
 Turkish asks with particles and question words, with or without "?", and uses the same words in exclamations and
-subordinate clauses. The words that decide are data here; the tests bring 80 lines of their own.
+subordinate clauses. In chat the particle is glued to its word ("yükselirmi"), vowels fall out ("nolcak", "nerde",
+"mısn"): rules over word forms know these, no list of wordings does. `identity.py` knows who asks whether we are bots.
 """
 
 from __future__ import annotations
@@ -15,18 +16,49 @@ from piyasad.language.text import words_of
 _PARTS: Final = re.compile(r"[^.!?…\n]+[.!?…]*")
 
 _PARTICLE: Final = re.compile(
-    r"m[iu](?:y[iu]m|s[iu]n|s[iu]n[iu]z|y[iu]z|d[iu]r|yd[iu]|yd[iu]m|yd[iu]n|yd[iu]n[iu]z|yd[iu]k|ym[iu]s|l[ae]r)?"
+    r"m[iu](?:y[iu]m|s[iu]?n|s[iu]?n[iu]?z|y[iu]z|d[iu]r|yd[iu]|yd[iu]m|yd[iu]n|yd[iu]n[iu]z|yd[iu]k|ym[iu]s|ym[iu]s[iu]m|l[ae]r)?"
 )
 _MOST_AFTER_PARTICLE: Final = 4
 
+# The particle glued to its word. After a consonant it is one, unless the stem itself ends in consonant and m.
+_GLUED: Final = re.compile(
+    r"(\w+[bcdfghjklmnprstvwxyz])m[iu](?:y[iu][mz]|s[iu]?n(?:[iu]?z)?|d[iu]r|yd[iu](?:[mnk]|n[iu]z)?|ym[iu]s)?"
+)
+_STEMS_IN_M: Final = re.compile(
+    r"alar|\w*for|nor|ter|fil|yir|mer|res|kis|cis|his|az|haz|il|hil|zul|huk|feh|rah|rit|hac|is|has|cur|ger|sper|far|kul"
+)
+_NOT_GLUED: Final = re.compile(
+    r"(?:karm|is[iu]m|olm|alm|yapm|bitm|d[ou]nm|t[ae]m|cumh)\w*|(?!\w*(?:r|s|g)izm)\w+izmi|turizmi"
+    r"|(?:gec|alt|yet|dol|gor|bil|kal|yaz|tan[iu]n)m[iu]s[iu]n\w*"  # "geçmişin" has the same letters as "geç misin"
+)
+# After a vowel "-mi" is mostly "my …" in the accusative. With "you are" or "I am" behind it, it asks ("haklımıyım").
+_GLUED_TO_VOWEL: Final = re.compile(r"(?!namus)\w+[aeiou]m[iu](?:s[iu]n(?:[iu]z)?|y[iu][mz])")
+# "geldimi", "almalımı", "kapalımı" ask where there is no verb that could have them for its object.
+_GLUED_TO_PAST: Final = re.compile(
+    r"(?!(?:kend|d[ei]rd|ad|umud|kred|dost|kayd|kanad|ust|alt|evlad|ord|melod|k[ae]st)[iu]m[iu])"
+    r"\w+(?:[aeioulmnrvyzgbj]d|[fstkchp]t)[iu]m[iu]"
+)
+_GLUED_TO_QUALITY: Final = re.compile(r"\w{3,}l[iu]m[iu]|dogrumu|iyimi|kotumu")
+_ALTERNATIVE: Final = re.compile(r"\w{2,}m[iu]")
+_VERB: Final = re.compile(
+    r"\w+(?:[iu]yo(?:r\w*|m|n|z)?|[dt][iu](?:[mkn]|l[ae]r|n[iu]z)?|m[iu]s(?:[iu]m|t[iu]\w*)?|[ae]c[ae][kg]\w*|[aei]r[iu][mz]|m[ae][mz])"
+)
+
 _WORDS: Final = frozenset(
     (
-        "ne", "neden", "niye", "nicin", "nasil", "nasilsin", "nasilsiniz", "kac", "kaca", "kacta", "kactan", "kaci",
-        "kim", "kimler", "kimde", "kimin", "kime", "hangi", "hangisi", "hangisini", "nerede", "nereye", "nereden",
-        "neresi", "nerelere", "nedir", "neler", "neyi", "neye", "neyin", "sizce", "sence", "acaba", "naber", "nolur",
-        "noldu", "nolacak", "napalim", "napiyorsunuz", "neyden", "kacinci",
+        "ne", "neden", "niye", "nicin", "niceden", "kac", "kaca", "kacta", "kactan", "kaci", "kacinci", "kim", "kimler",
+        "kimde", "kimin", "kime", "kimden", "kimle", "kiminle", "kimsin", "kimsiniz", "nedir", "neler", "neyi", "neye", "neyin",
+        "neyle", "neyden", "neymis", "neydi", "sizce", "sence", "acaba", "nbr",
     )
 )  # fmt: skip
+_SPELT: Final = re.compile(
+    r"n'?o{1,2}l(?:[iu]?yo\w*|[iu]?[cg][ae]?[kgn]?\w*|[ae]c[ae]\w*|d[iu]\w*|[iu]r\w*|m[iu]s|s[ae]\w*)"  # nolcak, nolur, noldu
+    r"|n'?a{1,2}[pb](?:[iu]?yo\w*|[iu]?[cg][ae]?\w*|[ae]c[ae]\w*|t[iu]\w*|[ae]l[iu]m|[ae]r\w+|s[ae][kmn]?|m[iu]s\w*|er)"  # napıcaz
+    r"|ne(?:ol|yap|d[iu]yo|d[iu]y[iu]|ders[iu]n|ders[iu]n[iu]z|ett?[iu]n|zaman|kadar|icin|dic)\w*"  # neolur, nedersin
+    r"|nere?(?:d[ae]|d[ae]n|y[ae]|s[iu]|y[iu]|n[iu]n|l[ae]r(?:[dt][ae]n?|[ae]|[iu])?)(?:s[iu]n(?:[iu]z)?|y[iu]m|y[iu]z|ym[iu]s|yd[iu]\w*|d[iu]r)?"
+    r"|n[ae]s{1,2}[iu](?:l(?:s[iu]n(?:[iu]z)?|d[iu]r?|y[iu]z|di)?)?|nsl(?:s[iu]?n)?|n[iu]c[iu]n|n[iu]?ye"
+    r"|kacl[ae]r(?:[dt][ae]n?|[ae]|[iu])?|kact[ae]y[iu][mz]|hang[iu](?:s[iu]\w*|l[ae]r\w*|m[iu]z\w*|n[iu]z\w*)?"
+)
 _PHRASES: Final = (
     "bilen var",
     "goren var",
@@ -36,6 +68,7 @@ _PHRASES: Final = (
     "ne dersiniz",
     "ne var ne yok",
 )
+_TAG: Final = re.compile(r"\b(?:dimi|di mi|demi|degil mi)\W*\Z")
 
 # With these in it, a line without "?" does not ask in spite of its question word.
 _SET_PHRASES: Final = (
@@ -48,7 +81,7 @@ _SET_PHRASES: Final = (
 _SUBORDINATE: Final = re.compile(r"\w*(?:[dt][iu]g[iu]|[ae]c[ae]g[iu])\w*")
 _CONDITION: Final = re.compile(r"\w{2,}s[ae](?:m|n|k|n[iu]z|l[ae]r|yd[iu])?")
 _NO_CONDITION: Final = frozenset(
-    ("borsa", "hisse", "kimse", "yoksa", "kisa", "masa", "arsa", "piyasa", "nesem", "herkese")
+    ("borsa", "hisse", "kimse", "yoksa", "kisa", "masa", "arsa", "piyasa", "nesem", "herkese", "sise", "sasa")
 )
 # What follows a particle that does not ask: "olur mu bilmem", "düştü mü alırım".
 _GOES_ON: Final = re.compile(r"(?:bilm|bilem|bilin|belli|emin|soyl|anlat|anlar|gorec|gorur|tarti|farket|umrumda)\w*")
@@ -63,18 +96,6 @@ _CURIOUS: Final = (
     "merak", "acaba", "sizce", "sence", "ne ders", "ne dusun", "fikri olan", "fikriniz", "fikrin", "bilen var",
     "yorumu olan", "anlamadim", "nasil yani", "aciklar mi", "anlatir mi", "yardimci ol", "tavsiye", "emin degilim",
 )  # fmt: skip
-
-_KIND: Final = r"(?:ro)?bot|yapay zeka|ai|chatgpt|gpt|makine|yazilim|insan|gercek|canli|sahte|kurgu"
-_YOU: Final = r"m[iu]s[iu]n(?:[iu]z)?|m[iu]yd[iu]n(?:[iu]z)?"
-_IDENTITY: Final = re.compile(
-    rf"\b(?:{_KIND})(?: (?:bir|bi|biri|birisi|insan|kisi|hesap|hesabi|degil|karakteri?)){{0,3}} (?:{_YOU})\b"
-    rf"|\b(?:bu|sen|siz|o|burasi|karsimdaki|bunlar)(?: \w+){{0,2}} (?:ro)?(?:bot|yapay zeka)(?:lar|s[iu]n(?:[iu]z)?)?"
-    r" (?:m[iu]|m[iu]d[iu]r|degil m[iu]|dimi|di mi)\b"
-    r"|\b(?:ro)?bot (?:m[iu]|m[iu]s[iu]n) (?:insan|gercek) m[iu]\b|\b(?:bot|insan) m[iu] (?:bot|insan|yoksa|bu|var)\b"
-    r"|\b(?:bot|robot)la m[iu] (?:konus|yaz)\w*|\b(?:botsun|botsunuz|robotsun|botmusun\w*|insanmisin\w*|gercekmisin\w*)\b"
-    r"|\bsen nesin\b|\bare (?:you|u) (?:an? )?(?:real |actual )?(?:bot|robot|ai|human|real|person)\b|\bis this a bot\b"
-)
-"""Asked of us: "bot musun", "gerçek misin", "insan mısın", "yapay zekâ mısınız", "bot mu insan mı"."""
 
 
 def is_question(folded: str) -> bool:
@@ -94,11 +115,6 @@ def is_curious(folded: str) -> bool:
     return any(sign in folded for sign in _CURIOUS)
 
 
-def is_identity_question(folded: str) -> bool:
-    """Whether a folded line asks if we are bots, real or human, of us and not of the news."""
-    return _IDENTITY.search(folded) is not None
-
-
 def _asks(part: str) -> bool:
     spoken = words_of(part)
     if not spoken:
@@ -109,22 +125,47 @@ def _asks(part: str) -> bool:
 
 
 def _asks_by_particle(spoken: Sequence[str]) -> bool:
-    for at in range(len(spoken) - 1, 0, -1):
-        if _PARTICLE.fullmatch(spoken[at]):
-            after = spoken[at + 1 :]
-            if len(after) > _MOST_AFTER_PARTICLE or any(_GOES_ON.fullmatch(word) for word in after):
+    """Whether the last particle of a clause asks: little comes after it, and nothing that makes it a condition."""
+    for at in range(len(spoken) - 1, max(-1, len(spoken) - 2 - _MOST_AFTER_PARTICLE), -1):
+        after = spoken[at + 1 :]
+        if (at and _PARTICLE.fullmatch(spoken[at])) or _has_particle(spoken[at], spoken[:at], after):
+            if any(_GOES_ON.fullmatch(word) for word in after):
                 return False
             return not (after and _FIRST_PERSON.fullmatch(after[-1]))
     return False
 
 
-def _asks_by_word(part: str, spoken: Sequence[str]) -> bool:
-    if any(phrase in part for phrase in _PHRASES):
+def _has_particle(word: str, before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether a word has the particle glued to it."""
+    if "mi" not in word and "mu" not in word:
+        return False
+    if word in ("dimi", "demi"):
+        return not after
+    found = _GLUED.fullmatch(word)
+    if found is not None:
+        return not (_STEMS_IN_M.fullmatch(found[1]) or _NOT_GLUED.fullmatch(word))
+    if _GLUED_TO_VOWEL.fullmatch(word) or (
+        _ALTERNATIVE.fullmatch(word) and before and _ALTERNATIVE.fullmatch(before[-1])
+    ):
         return True
-    first = next((at for at, word in enumerate(spoken) if word in _WORDS), None)
+    if any(_VERB.fullmatch(each) for each in after):
+        return False
+    return _GLUED_TO_PAST.fullmatch(word) is not None or (
+        _GLUED_TO_QUALITY.fullmatch(word) is not None and not any(_VERB.fullmatch(each) for each in before)
+    )
+
+
+def _asks_by_word(part: str, spoken: Sequence[str]) -> bool:
+    if any(phrase in part for phrase in _PHRASES) or _TAG.search(part):
+        return True
+    first = next((at for at, word in enumerate(spoken) if word in _WORDS or _is_spelt(word)), None)
     if first is None or any(phrase in part for phrase in _SET_PHRASES) or spoken.count("ne") > 1:
         return False
     return not any(
         _SUBORDINATE.fullmatch(word) or (word not in _NO_CONDITION and _CONDITION.fullmatch(word))
         for word in spoken[first + 1 :]
     )
+
+
+def _is_spelt(word: str) -> bool:
+    return word[0] in "nhk" and _SPELT.fullmatch(word) is not None

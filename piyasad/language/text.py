@@ -18,12 +18,20 @@ _FOLDS = (
     ("\u200d", ""),
     ("\ufe0f", ""),
 )
-_INVISIBLE = str.maketrans("ʼ´`\u00a0", "''' ", "\u0302\u00ad\u200b\u200c\u200d\u2060\ufeff\ufe0f")
+_INVISIBLE = str.maketrans(
+    "ʼ´`\u00a0",
+    "''' ",
+    "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064"
+    "\u2066\u2067\u2068\u2069\ufeff\ufe0f",
+)
+_MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]")
 _LOWER = str.maketrans("Iİ", "ıi", "\u0307")
 _UPPER = str.maketrans("iı", "İI")
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*(?:'\w+)?|\w+(?:'\w+)?")
-_HANDLE = re.compile(r"@(\w{3,32})")
+# No handle: the @ of a mail address, or one in the path of a link.
+_HANDLE = re.compile(r"(?<![\w.@/\\+=&#%~-])@(\w{3,32})(?!\w|\.[a-z]{2,4}\b)", re.IGNORECASE)
+_LINK = re.compile(r"(?<!\w)(?:\w{2,10}://|www\.)\S*", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’')\]]*\s+|\n+")
 _ABBREVIATIONS = frozenset(
     {"vb", "vs", "vd", "dr", "prof", "doc", "ör", "örn", "yy", "bkz", "no", "tl", "sn", "av", "st"}
@@ -67,10 +75,14 @@ def fold(text: str) -> str:
     folded = text.lower()
     if folded.isascii():
         return folded
+    folded = unicodedata.normalize("NFC", text).lower()
     for old, new in _FOLDS:
         folded = folded.replace(old, new)
-    if folded.isascii() or unicodedata.is_normalized("NFKD", folded):
-        return folded.translate(_INVISIBLE) if not folded.isascii() else folded
+    if folded.isascii():
+        return folded
+    # A text whose marks stand alone is NFKD already, so being NFKD does not mean that it has none.
+    if unicodedata.is_normalized("NFKD", folded) and not _MARKS.search(folded):
+        return folded.translate(_INVISIBLE)
     # Look-alike forms (full width, circled) and accents of other languages; rare, so off the fast path.
     parts = unicodedata.normalize("NFKD", folded).lower()
     folded = "".join(c for c in parts if not unicodedata.combining(c)).translate(_INVISIBLE)
@@ -98,8 +110,10 @@ def words_of(folded: str) -> list[str]:
 
 
 def handles(text: str) -> list[str]:
-    """The @handles in a text, lower case and without @, in order."""
-    return [handle.lower() for handle in _HANDLE.findall(text)] if "@" in text else []
+    """The @handles in a text, lower case and without @, in order; the @ of an address or a link makes none."""
+    if "@" not in text:
+        return []
+    return [handle.lower() for handle in _HANDLE.findall(_LINK.sub(" ", text))]
 
 
 def base(word: str) -> str:

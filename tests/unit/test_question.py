@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import tomllib
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from piyasad.language.question import is_curious, is_identity_question, is_open, is_question
+from piyasad.language.question import is_curious, is_open, is_question
 from piyasad.language.text import fold
 
 DATA = Path(__file__).parents[1] / "data"
@@ -40,53 +43,43 @@ def test_one_asking_sentence_makes_a_question() -> None:
     assert is_question(fold("Dolar düştü. Neden acaba. Bekliyorum."))
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Bot musun",
-        "sen bot musun?",
-        "gerçek misin",
-        "Gerçek bir insan mısın?",
-        "insan mısın",
-        "İNSAN MISINIZ",
-        "yapay zeka mısın",
-        "Yapay zekâ mısınız?",
-        "bot musunuz siz",
-        "sen robot musun",
-        "bot mu bu",
-        "Ali sen bot musun ya",
-        "insan mı bot mu",
-        "are you a bot?",
-        "bot değil misin",
-        "gerçek kişi misin",
-        "botmusun",
-        "Siz bot musunuz yoksa insan mı",
-        "sen yapay zekasın değil mi",
-        "karşımdaki bot mu",
-        "sahte hesap mısın",
-    ],
-)
-def test_who_asks_if_we_are_bots_is_understood(line: str) -> None:
-    assert is_identity_question(fold(line))
+SPELLING = tomllib.loads((DATA / "spelling.toml").read_text("utf-8"))
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Bu haber gerçek mi",
-        "Bu yükseliş gerçek mi sizce",
-        "bot hesaplar çoğaldı",
-        "insan bazen yoruluyor mu",
-        "Botlar hacmi şişiriyor mu",
-        "yapay zeka hisseleri alınır mı",
-        "Robot süpürge alsam mı",
-        "gerçek faiz eksi mi",
-        "al sat botu kullanıyor musun",
-        "Bot alınır mı kışın",
-    ],
-)
-def test_talk_about_bots_and_truth_is_not_that_question(line: str) -> None:
-    assert not is_identity_question(fold(line))
+@pytest.mark.parametrize("line", SPELLING["learn_asks"] + SPELLING["held_asks"])
+def test_an_everyday_spelling_asks_too(line: str) -> None:
+    assert is_open(fold(line))
+
+
+@pytest.mark.parametrize("line", SPELLING["learn_tells"] + SPELLING["held_tells"])
+def test_words_that_look_like_a_glued_particle_ask_nothing(line: str) -> None:
+    assert not is_open(fold(line))
+
+
+def test_a_question_without_composed_letters_is_the_same_question() -> None:
+    for line in SPELLING["held_asks"]:
+        assert is_open(fold(unicodedata.normalize("NFD", line)))
+
+
+@pytest.mark.parametrize("unit", ["bu a a ", "geldimi ", "n'", "mi", "olurmu bot mu "])
+def test_time_grows_no_faster_than_the_line(unit: str) -> None:
+    """Counted in the interpreter's steps, not by a clock: four times the text, hardly more than four times the steps."""
+
+    def steps(count: int) -> int:
+        line, seen = unit * count, 0
+
+        def step(_frame: object, _event: str, _argument: object) -> None:
+            nonlocal seen
+            seen += 1
+
+        sys.setprofile(step)
+        try:
+            is_open(line)
+        finally:
+            sys.setprofile(None)
+        return seen
+
+    assert steps(800) <= 5 * steps(200) + 100
 
 
 def test_curiosity_is_seen() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +110,38 @@ def test_terms_of_several_words_are_whole() -> None:
 def test_handles_are_read_in_order() -> None:
     assert text.handles("@Ali_Bot ve @Cem_1, ama ne @a ne de e@x") == ["ali_bot", "cem_1"]
     assert text.handles("kimse yok") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "destek@banka.com.tr adresine yazan oldu mu?",
+        "https://example.org/@rig1_bot/yazi",
+        "https://example.org/yazi?kim=@rig1_bot",
+        "www.example.org/a,@rig1_bot",
+        "a.b+c@rig1_bot.com",
+        "42@100den aldım",
+        "posta @gmail.com olan",
+    ],
+)
+def test_the_at_sign_of_an_address_or_a_link_makes_no_handle(line: str) -> None:
+    assert text.handles(line) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["(@rig1_bot)", "👉@rig1_bot.", "bak:@rig1_bot!", "“@rig1_bot” dedi", "@rig1_bot, nasılsın"]
+)
+def test_signs_around_a_handle_are_not_part_of_it(line: str) -> None:
+    assert text.handles(line) == ["rig1_bot"]
+
+
+@pytest.mark.parametrize("line", ["Şüğöç", "Ayşe Scalper", "çeyrek", "Gülşah'ın görüşü", "İYİ IĞDIR", "Kâr’ı"])
+def test_canonically_equal_is_equal(line: str) -> None:
+    assert text.fold(unicodedata.normalize("NFD", line)) == text.fold(line)
+
+
+def test_marks_that_no_letter_takes_and_bidi_signs_fold_away() -> None:
+    assert text.fold("d\u030c\u0321olar \u202eto\u2063p\u200e") == "dolar top"
 
 
 def test_sentences_do_not_end_inside_figures_ordinals_and_abbreviations() -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from piyasad.language.question import is_identity_question, is_question
+from piyasad.language.identity import is_identity_question
+from piyasad.language.question import is_question
 from piyasad.language.text import fold, is_form_of, lower_tr, words_of
 from piyasad.providers.offline.template import Word
 
