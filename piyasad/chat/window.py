@@ -253,7 +253,7 @@ def _meant(message: Message) -> tuple[str, ...]:
     """
     if not message.mentions:
         return tuple(handles(message.text))
-    return tuple(each.handle or f"#{each.user_id}" for each in message.mentions if not each.command)
+    return tuple(each.handle or f"#{each.user_id}" for each in message.mentions if each.handle or not each.command)
 
 
 def _remember(ids: OrderedDict[int, None], key: int) -> None:

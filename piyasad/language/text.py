@@ -29,8 +29,8 @@ _LOWER = str.maketrans("Iİ", "ıi", "\u0307")
 _UPPER = str.maketrans("iı", "İI")
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*(?:'\w+)?|\w+(?:'\w+)?")
-# No handle: the @ of a mail address, or one in the path of a link.
-_HANDLE = re.compile(r"(?<![\w.@/\\+=&#%~-])@(\w{3,32})(?!\w|\.[a-z]{2,4}\b)", re.IGNORECASE)
+# No handle: the @ of a mail address, or one in the path of a link. One behind a command names a bot.
+_HANDLE = re.compile(r"(?:\A/\w{1,32}|(?<![\w.@/\\+=&#%~-]))@(\w{3,32})(?!\w|\.[a-z]{2,4}\b)", re.IGNORECASE)
 _LINK = re.compile(r"(?<!\w)(?:\w{2,10}://|www\.)\S*", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’')\]]*\s+|\n+")
 _ABBREVIATIONS = frozenset(

@@ -135,6 +135,10 @@ def test_signs_around_a_handle_are_not_part_of_it(line: str) -> None:
     assert text.handles(line) == ["rig1_bot"]
 
 
+def test_a_command_may_name_the_bot_that_it_is_for() -> None:
+    assert text.handles("/ban@Rig1_bot @cem_12") == ["rig1_bot", "cem_12"]
+
+
 @pytest.mark.parametrize("line", ["Şüğöç", "Ayşe Scalper", "çeyrek", "Gülşah'ın görüşü", "İYİ IĞDIR", "Kâr’ı"])
 def test_canonically_equal_is_equal(line: str) -> None:
     assert text.fold(unicodedata.normalize("NFD", line)) == text.fold(line)

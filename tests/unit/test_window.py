@@ -7,8 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piyasad.chat.window import REMEMBERED, WINDOW, Room
-from piyasad.model import Kind, Message
+from piyasad.chat.window import REMEMBERED, WINDOW, Line, Room
+from piyasad.language.topics import TopicBook
+from piyasad.model import Kind, Mention, Message
 from tests.unit.room_kit import CHAT, NOW, Talk
 
 
@@ -125,3 +126,12 @@ def test_a_view_finds_lines_people_and_silence() -> None:
     assert view.line(None) is None
     assert view.line(5) is None
     assert [each.message.bot_id for each in view.since(NOW - 50)] == [1]
+
+
+def test_the_accounts_that_a_line_names_are_those_that_telegram_marked() -> None:
+    marked = Message(
+        1, CHAT, None, "Cem", Kind.PERSON, "@a_bot @b_bot", NOW,
+        mentions=(Mention(handle="a_bot"), Mention(user_id=7), Mention(command="/x"), Mention(command="/x", handle="c_bot")),
+    )  # fmt: skip
+    assert Line.of(marked, TopicBook.of(())).handles == ("a_bot", "#7", "c_bot")
+    assert Line.of(replace(marked, mentions=()), TopicBook.of(())).handles == ("a_bot", "b_bot")
