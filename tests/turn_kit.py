@@ -131,6 +131,7 @@ class Pen:
     seconds: float = 1.0
     calls: list[Request] = field(default_factory=list)
     fails: list[Exception] = field(default_factory=list)
+    writes: Callable[[int], str] = "Satır {}.".format
 
     async def complete(self, request: Request) -> Completion:
         self.calls.append(request)
@@ -138,7 +139,7 @@ class Pen:
         await asyncio.sleep(self.seconds)
         if self.fails:
             raise self.fails.pop(0)
-        return Completion(f"Satır {number}.", "pen", "pen")
+        return Completion(self.writes(number), "pen", "pen")
 
     def stretch(self) -> float:
         return 1.0

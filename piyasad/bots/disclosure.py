@@ -172,7 +172,7 @@ class Discloser:
     def _is_known(self, notice: NoticeState) -> bool:
         """Whether the notice is known to be posted and no renewal is due."""
         hours = self._live.settings.disclosure.notice_hours
-        return notice.known and not (hours > 0 and self._clock.wall() - notice.posted_at >= hours * 3600)
+        return notice.known and not (hours > 0 and self._clock.wall() - notice.posted_at > hours * 3600)
 
     def _standing(self, notice: NoticeState) -> Disclosed:
         """How it stands while no notice can be posted: one that could not be renewed silences nobody for a day."""

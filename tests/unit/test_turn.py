@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 
 import pytest
 
 from piyasad.bots.turn import TurnTaker
 from piyasad.delivery.delivery import SEND_TIMEOUT_SECONDS
 from piyasad.guards.case import Case, Verdict
-from piyasad.model import IntentKind, Kind
+from piyasad.guards.repetition import RepetitionGuard
+from piyasad.model import IntentKind, Kind, TimeRange
 from piyasad.providers.interface import Transient
 from piyasad.telegram import errors
 from tests.cases import CHAT
@@ -274,6 +276,83 @@ def test_a_rewrite_is_not_asked_for_once_the_text_could_not_be_sent(spoil: objec
     on_daemon(work, given=talkative())
 
 
+# --- the guards
+@dataclass
+class Picky:
+    """A guard that lets only one text pass."""
+
+    likes: str
+    name: str = "picky"
+    asked: list[str] = field(default_factory=list)
+
+    def check(self, case: Case) -> Verdict | None:
+        self.asked.append(case.text)
+        return None if case.text == self.likes else Verdict(self.name, "no", "başka yaz", rewrites=2)
+
+
+def test_every_rewrite_is_guarded_and_what_passed_is_sent_as_it_is() -> None:
+    async def work(here: Daemon) -> None:
+        guard = Picky("Satır 3.")
+        here.parts.guards.append(guard)
+        await here.turn()
+        assert guard.asked == ["Satır 1.", "Satır 2.", "Satır 3."]
+        assert here.wire.lines() == ["Satır 3."]
+
+    on_daemon(work, given=talkative())
+
+
+def test_what_no_guard_lets_pass_is_dropped_after_two_rewrites_and_a_question_says_why() -> None:
+    async def work(here: Daemon) -> None:
+        here.parts.guards.append(Strict())
+        asked = await here.say("@ali_hoca_bot enflasyon düşer mi?")
+        await asyncio.sleep(60)
+        assert len(here.pen.calls) == 3
+        assert here.wire.lines() == []
+        assert here.state(asked) == "dropped guards"
+
+    on_daemon(work, given=talkative())
+
+
+def test_a_bot_does_not_say_the_same_again() -> None:
+    async def work(here: Daemon) -> None:
+        here.parts.guards.append(RepetitionGuard(12.0, 0.85))
+        here.pen.writes = lambda number: (
+            "Bugün dolar yine çok sakin seyrediyor." if number < 4 else "Altın ise yükseldi bu sabah."
+        )
+        await here.turn()
+        here.hear("Öyle mi")
+        await here.turn()
+        assert here.wire.lines() == ["Bugün dolar yine çok sakin seyrediyor.", "Altın ise yükseldi bu sabah."]
+        assert len(here.pen.calls) == 4
+
+    on_daemon(work, given=talkative())
+
+
+# --- the hours
+def test_in_a_chats_quiet_hours_nobody_speaks_unasked_and_people_are_answered() -> None:
+    async def work(here: Daemon) -> None:
+        here.chat.settings = here.chat.settings.model_copy(update={"quiet_hours": (TimeRange(11 * 60, 13 * 60),)})
+        await here.turn()
+        assert here.outcomes() == {"quiet_hours": 1}
+        asked = await here.say("@ali_hoca_bot enflasyon düşer mi?")
+        await asyncio.sleep(10)
+        assert here.state(asked) == "answered"
+
+    on_daemon(work, given=talkative())
+
+
+def test_a_person_is_answered_outside_of_active_hours() -> None:
+    async def work(here: Daemon) -> None:
+        sleeps = {"active_hours": (TimeRange(3 * 60, 4 * 60),)}
+        here.bot().settings = here.bot().settings.model_copy(update=sleeps)
+        asked = await here.say("@ali_hoca_bot enflasyon düşer mi?")
+        await asyncio.sleep(10)
+        assert here.state(asked) == "answered"
+
+    on_daemon(work)
+
+
+# --- the lease
 def test_a_lease_that_ends_between_claim_and_send_sends_nothing() -> None:
     async def work(here: Daemon) -> None:
         async def end() -> None:
