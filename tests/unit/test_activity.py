@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from piyasad.bots.activity import ActivityPlan
 from piyasad.bots.state import LiveState
 from piyasad.config import Settings
+from piyasad.config.secrets import Secret
 from tests.cases import CHAT
 from tests.virtual import NOON
 
@@ -33,7 +35,7 @@ class Still:
         return self.now
 
 
-def stage(*hours: list[str], chat: dict[str, Any] | None = None, **pace: Any) -> LiveState:
+def live(*hours: list[str], chat: dict[str, Any] | None = None, **pace: Any) -> LiveState:
     """One bot for each list of active hours, all held."""
     bots = [
         {"name": f"Bot {n}", "username": f"bot_{n}_bot", "token_env": f"T{n}", "chats": [CHAT], "active_hours": active}
@@ -47,14 +49,15 @@ def stage(*hours: list[str], chat: dict[str, Any] | None = None, **pace: Any) ->
         }
     )
     made = LiveState(settings, (0, 1), 1)
-    made.set(settings, {f"T{n}": f"{7100000000 + n}:{'a' * 35}" for n in range(len(hours))})
+    tokens = {f"Bot {n}": Secret(f"{7100000000 + n}:{'a' * 35}") for n in range(len(hours))}
+    made.commit(asyncio.run(made.prepare(settings, tokens)))
     for bot in made.bots.values():
         bot.held = True
     return made
 
 
 def activity(*hours: list[str], **keys: Any) -> ActivityPlan:
-    return ActivityPlan(stage(*hours, **keys), Still())
+    return ActivityPlan(live(*hours, **keys), Still())
 
 
 def test_turns_come_at_the_laws_mean_while_the_bot_is_awake() -> None:
@@ -80,7 +83,7 @@ def test_the_room_is_silent_from_the_last_bots_end_and_in_quiet_hours() -> None:
 
 
 def test_who_is_not_ours_has_no_part_in_it() -> None:
-    room = stage(["09:00-12:00"], ["09:00-12:00"])
+    room = live(["09:00-12:00"], ["09:00-12:00"])
     next(iter(room.bots.values())).held = False
     whole, part = activity(["09:00-12:00"], ["09:00-12:00"]), ActivityPlan(room, Still())
     assert part.turns(MIDNIGHT, MIDNIGHT + DAY) == pytest.approx(whole.turns(MIDNIGHT, MIDNIGHT + DAY) / 2)

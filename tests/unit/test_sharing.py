@@ -122,6 +122,9 @@ class Line:
         if missing > 0:
             self.server.rows(shape).append([self.server.clock.mono(), float(missing)])
 
+    async def close(self) -> None:
+        self.cut = True
+
     async def beat(self, shard: str, *, ttl: float) -> int:
         await self._pass()
         self.server.beats[shard] = self.server.clock.mono() + ttl
