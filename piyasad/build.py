@@ -35,6 +35,7 @@ from piyasad.delivery.slot import Slots
 from piyasad.gateway import gateway as gateways
 from piyasad.gateway.endpoint import ProviderSource
 from piyasad.gateway.gateway import Gateway
+from piyasad.guards.case import Guard
 from piyasad.guards.chosen import guards_of
 from piyasad.metrics import Metrics
 from piyasad.model import DaemonRow, Usage
@@ -142,6 +143,7 @@ class Edges:
     `read` reads the configuration again (and may raise ConfigError); `new_id` names a start of a
     daemon, `seed` begins every bot's chance. `own_process`: the loop's lag is
     watched, the watchdog fed, the garbage of the start frozen. Leases are longer where nobody else could take them.
+    `guards` are those that settings switch on; the fuzzer notes what they see.
     """
 
     clock: Clock
@@ -158,6 +160,7 @@ class Edges:
     pages: Callable[[Settings, Metrics, Daemon], Pages | None]
     signals: Callable[[Signals], AbstractContextManager[None]]
     notify: Notify
+    guards: Callable[[Settings], list[Guard]] = guards_of
     own_process: bool = True
     lease_seconds: float = LEASE_SECONDS
     beat_seconds: float = BEAT_SECONDS
@@ -263,7 +266,7 @@ def build(
     activity = ActivityPlan(live, clock)
     gateway.follow(activity)
     parts = Parts(
-        live, store, gateway, delivery, slots, sender, stimuli, discloser, clock, metrics, guards_of(settings)
+        live, store, gateway, delivery, slots, sender, stimuli, discloser, clock, metrics, edges.guards(settings)
     )
 
     def loop_of(bot: BotState) -> BotLoop:

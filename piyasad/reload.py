@@ -18,7 +18,6 @@ from piyasad.config.load import ConfigError, Problem
 from piyasad.config.problems import refusal, refused
 from piyasad.config.secrets import all_secrets
 from piyasad.gateway.endpoint import Endpoint
-from piyasad.guards.chosen import guards_of
 from piyasad.metrics import Metrics
 from piyasad.ops import log as logs
 from piyasad.ops.http import Access
@@ -126,7 +125,7 @@ class Reload:
         house.gateway.commit(new, ready.endpoints)
         before = house.live.bots
         house.live.commit(ready.live)
-        house.parts.guards[:] = guards_of(new)
+        house.parts.guards[:] = self._edges.guards(new)
         house.limits.change(
             rules.per_bot_per_second, rules.per_chat_per_second, rules.per_group_per_minute, rules.margin_ms / 1000
         )

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from piyasad.build import Configuration, Edges, Private, Signals
+from piyasad.build import Configuration, Edges, Notify, Private, Signals
 from piyasad.clock import Clock
 from piyasad.config.persona import BotSettings
 from piyasad.config.problems import Problem
@@ -21,6 +21,8 @@ from piyasad.config.secrets import bot_tokens
 from piyasad.config.service import ProviderSettings, SecretsSettings
 from piyasad.config.settings import Settings
 from piyasad.config.snapshot import snapshot
+from piyasad.guards.case import Guard
+from piyasad.guards.chosen import guards_of
 from piyasad.metrics import Metrics
 from piyasad.ops.http import Daemon
 from piyasad.sharding.leases import BEAT_SECONDS, LEASE_SECONDS
@@ -50,13 +52,14 @@ def accounts_of(settings: Settings) -> Accounts:
     ids: dict[str, int] = {}
     bots: list[BotSettings] = []
     taken: dict[int, None] = {}
-    for number, bot in enumerate(settings.bots):
+    for bot in settings.bots:
         digest = hashlib.sha256(bot.username.lower().encode()).hexdigest()
         bot_id = next(i for i in itertools.count(_FIRST_ID + int(digest[:12], 16) % _IDS) if i not in taken)
         taken[bot_id] = None
         ids[bot.name] = bot_id
-        env[f"SIMULATED_TOKEN_{number}"] = f"{bot_id}:{digest[:_TOKEN_CHARS]}"
-        bots.append(bot.model_copy(update={"token_env": f"SIMULATED_TOKEN_{number}", "token_file": None}))
+        variable = f"SIMULATED_TOKEN_{bot.username.upper()}"
+        env[variable] = f"{bot_id}:{digest[:_TOKEN_CHARS]}"
+        bots.append(bot.model_copy(update={"token_env": variable, "token_file": None}))
     providers = dict(settings.providers)
     for name in settings.gateway.route:
         provider = settings.provider(name)
@@ -122,6 +125,8 @@ class Outside:
         read: Callable[[], Awaitable[Configuration]] | None = None,
         store: Callable[[], Store] | None = None,
         telegram: TelegramClient | None = None,
+        notify: Notify | None = None,
+        guards: Callable[[Settings], list[Guard]] = guards_of,
         signals: Callable[[Signals], None] = lambda daemon: None,
         metrics: Callable[[Metrics], None] = lambda metrics: None,
         lease_seconds: float = LEASE_SECONDS,
@@ -167,7 +172,8 @@ class Outside:
             open_buckets=_no_buckets,
             pages=pages,
             signals=listening,
-            notify=_Quiet(),
+            notify=notify or Quiet(),
+            guards=guards,
             own_process=False,
             lease_seconds=lease_seconds,
             beat_seconds=beat_seconds,
@@ -178,7 +184,7 @@ def _no_buckets(address: str) -> SharedBuckets:
     raise NotImplementedError("shards share nothing through Redis here")
 
 
-class _Quiet:
+class Quiet:
     """No service manager."""
 
     def ready(self, status: str) -> None:
