@@ -24,7 +24,7 @@ LOOK_SECONDS: Final = 1.0
 """Real seconds that a wait for a socket lasts before it is looked again whether it is still wanted."""
 
 
-class _Timer(asyncio.TimerHandle):
+class Timer(asyncio.TimerHandle):
     """A timer with its number: of two that are due at the same moment the older one fires first."""
 
     __slots__ = ("_number",)
@@ -44,7 +44,7 @@ class _Timer(asyncio.TimerHandle):
         self._number = number
 
     def __lt__(self, other: object) -> bool:
-        if not isinstance(other, _Timer):
+        if not isinstance(other, Timer):
             return NotImplemented
         return self._when < other._when or (self._when == other._when and self._number < other._number)
 
@@ -70,7 +70,7 @@ class _Selector(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop in virtual time. It begins at 0; only timers move it."""
 
-    _scheduled: list[_Timer]
+    _scheduled: list[Timer]
 
     def __init__(self) -> None:
         self._elapsed = 0.0
@@ -92,7 +92,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         """As every loop's, with a place among the timers of the same moment."""
         self._numbers += 1
-        timer = _Timer(self._numbers, when, callback, args, self, context)
+        timer = Timer(self._numbers, when, callback, args, self, context)
         heapq.heappush(self._scheduled, timer)
         timer._scheduled = True  # type: ignore[attr-defined]  # the base loop counts those that are cancelled by it
         return timer

@@ -92,6 +92,7 @@ class Models:
         self.overruns: list[Overrun] = []
         self.troubles: list[Trouble] = []
         self.seconds = SECONDS
+        self.write: Callable[[str, random.Random], str] = write
         self.on_call: Callable[[Call], None] | None = None
         self.clock = clock
         self.rng = random.Random(f"models/{seed}")
@@ -183,7 +184,7 @@ class _Memory:
         account.under_way += 1
         try:
             takes = models.rng.uniform(*models.seconds) + (wait if kind == "slow" else 0.0)
-            text, finish = cut(write(request.user, models.rng), request.max_tokens)
+            text, finish = cut(models.write(request.user, models.rng), request.max_tokens)
             await asyncio.sleep(min(takes, left))
             if kind == "hang" or takes > left:
                 await asyncio.sleep(max(0.0, left - takes))

@@ -66,12 +66,17 @@ class Arrival:
 
 @dataclass(slots=True)
 class Poll:
-    """A getUpdates that reached the server. `ended` is None while it waits; `conflict`: a 409 was its answer."""
+    """A getUpdates. It reached the server at `began` and was answered at `ended`; `conflict`: by a 409.
+
+    From `left` until `over` its client wanted it: None is not yet.
+    """
 
     client: str
     bot: int
+    left: float
     began: float
     ended: float | None = None
+    over: float | None = None
     conflict: bool = False
 
 
@@ -88,6 +93,7 @@ class _Call:
     answer: asyncio.Future[tuple[int, Any]]
     faults: list[Fault] = field(default_factory=list)
     gone: bool = False
+    poll: Poll | None = None
 
 
 class Telegram:
@@ -125,7 +131,13 @@ class Telegram:
         """A daemon's process is gone, and its connections with it. What it had sent still arrives."""
         for call in self._open:
             if call.client == client:
-                call.gone = True
+                self.end(call)
+
+    def end(self, call: _Call) -> None:
+        """The client waits for it no longer."""
+        call.gone = True
+        if call.poll is not None and call.poll.over is None:
+            call.poll.over = self._now()
 
     # --- one request
     def request(
@@ -171,7 +183,7 @@ class Telegram:
             self._answer(call, HTTPStatus.OK, result)
 
     async def _poll(self, call: _Call, bot: Account) -> None:
-        poll = Poll(call.client, bot.id, self._now())
+        poll = call.poll = Poll(call.client, bot.id, call.left, self._now(), over=self._now() if call.gone else None)
         self.polls.append(poll)
         try:
             result = await self._polling.get(bot, call.given, lambda: call.gone)
@@ -305,7 +317,7 @@ class Client:
         try:
             status, said = await call.answer
         finally:
-            call.gone = True
+            self._telegram.end(call)
         if status != HTTPStatus.OK:
             self._fail(method, status, said)
         return said
