@@ -5,10 +5,11 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 WORKERS ?= 3
+SEEDS ?= 1-300
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --upgrade -q
 
-.PHONY: help demo test check suite pythons fuzz mutants bench lock clean
+.PHONY: help demo test check suite pythons fuzz mutants fuzz bench lock clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -32,6 +33,9 @@ pythons: $(VENV)/.dev
 
 mutants: $(VENV)/.dev ## changes that break a rule: each must fail a test that names it
 	$(PY) -m tests.mutants $(ARGS)
+
+fuzz: $(VENV)/.dev ## virtual hours of daemons under faults, judged: SEEDS=17 or SEEDS=1-300
+	$(PY) -m piyasad.simulation.fuzz $(SEEDS) $(ARGS)
 
 bench: $(VENV)/.dev ## figures, as ratios against a baseline in the same run
 	$(PY) -m bench $(ARGS)
