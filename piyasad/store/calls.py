@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from piyasad.clock import Clock
-from piyasad.store.connect import SESSION
+from piyasad.store.connect import LEAVE_SECONDS, SESSION
 from piyasad.store.failure import KNOWN, RETRY, as_store_error, is_down, is_row_fault, tell
 from piyasad.store.interface import StoreError
 
@@ -38,9 +38,12 @@ class RefusedRow(StoreError):
 class Calls:
     """The pool. `open` it, `close` it; in between run statements from any task."""
 
-    def __init__(self, pool: asyncpg.Pool, clock: Clock, on_query: Callable[[str, float], None] | None) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, clock: Clock, seconds: float, on_query: Callable[[str, float], None] | None
+    ) -> None:
         self._pool = pool
         self._clock = clock
+        self._seconds = seconds
         self._on_query = on_query
         self._giving_back: set[asyncio.Task[None]] = set()
 
@@ -51,6 +54,7 @@ class Calls:
         clock: Clock,
         *,
         size: int,
+        seconds: float = CALL_SECONDS,
         on_query: Callable[[str, float], None] | None = None,
         **session: str,
     ) -> Calls:
@@ -65,18 +69,18 @@ class Calls:
                 min_size=1,
                 max_size=size,
                 timeout=10,
-                command_timeout=CALL_SECONDS,
+                command_timeout=seconds,
                 server_settings={**SESSION, **session},
                 reset=_leave_alone,
             )
         except KNOWN as error:
             raise as_store_error(error) from error
-        return cls(pool, clock, on_query)
+        return cls(pool, clock, seconds, on_query)
 
     async def close(self) -> None:
         """Take leave of the server, or drop the connections where it does not answer."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LEAVE_SECONDS):
                 await self._pool.close()
         except KNOWN:  # also a server that is gone: its connections cannot take their leave
             self._pool.terminate()
@@ -100,9 +104,9 @@ class Calls:
         work: Callable[[Connection], Awaitable[_T]],
         *,
         again: bool = True,
-        seconds: float = CALL_SECONDS,
+        seconds: float | None = None,
     ) -> _T:
-        """Run `work` on a connection, `seconds` at most.
+        """Run `work` on a connection, `seconds` at most (default: what the pool was opened with).
 
         `again`: doing it twice is harmless, so a cut connection gets a second try: after a restart of the server the
         pool may hand out dead ones.
@@ -115,7 +119,7 @@ class Calls:
         cancels = task.cancelling() if task is not None else 0
         started = self._clock.mono()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._seconds if seconds is None else seconds):
                 result = await self._try(work, again=again)
         except KNOWN as error:
             if task is not None and task.cancelling() > cancels:

@@ -17,6 +17,9 @@ log = structlog.stdlib.get_logger(__name__)
 SESSION: Mapping[str, str] = {"application_name": "piyasad", "timezone": "UTC"}
 """What every connection of ours sets."""
 
+LEAVE_SECONDS = 2.0
+"""A server that does not take leave of a connection within that time is left without a word."""
+
 SAY_SECONDS = 5.0
 """While the database is waited for, the log says so that often."""
 
@@ -60,6 +63,6 @@ async def for_writing(dsn: str) -> asyncpg.Connection:
 async def hang_up(connection: asyncpg.Connection) -> None:
     """Close politely, or at once when the server does not answer."""
     try:
-        await connection.close(timeout=5)
+        await connection.close(timeout=LEAVE_SECONDS)
     except KNOWN:
         connection.terminate()

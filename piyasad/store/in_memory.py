@@ -305,7 +305,7 @@ class InMemoryStore:
     async def take_stimulus(self, key: StimulusKey, bot_id: int, *, counts: bool) -> Grant:
         await self._ready()
         row, bot = self._db.stimuli.rows.get(key), self._db.bots.get(bot_id)
-        if row is None or bot is None or not self._is_ours(bot) or not self._db.waits(row):
+        if row is None or bot is None or not self._is_ours(bot) or not self._db.may_take(row, bot_id):
             return Grant.GONE
         if row.tries >= TRIES_MOST:
             self._db.stimuli.move(row, "dropped", "failed")

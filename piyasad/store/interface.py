@@ -227,7 +227,8 @@ class Store(Protocol):
         all chats and shards; stimuli that are taken now or were answered count, what was given back does not). Then
         one `POLITE`, then `SILENCE`, which drops it with the reason `budget`. A taken one whose taker's lease or
         fence has ended is open, unless a row that answers it is `sending`, `sent` or `uncertain`. After `TRIES_MOST`
-        takes it is dropped with the reason `failed` and `GONE` is the answer.
+        takes it is dropped with the reason `failed` and `GONE` is the answer. What this bot has taken and nothing is on
+        its way for, it may take again: so a take whose answer was lost with the connection is simply repeated.
         """
         ...
 

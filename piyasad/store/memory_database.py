@@ -43,6 +43,10 @@ class MemoryDatabase:
             return False
         return row.state == "open" or (row.state == "taken" and not self._is_held(row))
 
+    def may_take(self, row: StimulusRow, bot_id: int) -> bool:
+        """Whether a bot may take a stimulus: what waits, and what it has already taken."""
+        return self.waits(row) or (row.state == "taken" and row.answer_id is None and row.taken_by == bot_id)
+
     def grant(self, row: StimulusRow) -> Grant:
         """What its member gets for it by the budget, itself not counted."""
         counted = [
@@ -77,8 +81,8 @@ class MemoryDatabase:
         if row.kind is Kind.NOTICE and state is State.SENT:
             self.chats.setdefault(row.chat_id, Chat(row.chat_id)).notice_message_id = row.telegram_id
         elif row.kind is Kind.NOTICE and state is State.FAILED and (chat := self.chats.get(row.chat_id)) is not None:
-            posted = chat.notice_message_id is not None
-            chat.notice_at = chat.notice_older + NOTICE_AGAIN_SECONDS if posted else None
+            posted = chat.notice_message_id is not None and chat.notice_older is not None
+            chat.notice_at = (chat.notice_older or 0.0) + NOTICE_AGAIN_SECONDS if posted else None
 
     def _is_held(self, row: StimulusRow) -> bool:
         bot = self.bots.get(row.taken_by or 0)

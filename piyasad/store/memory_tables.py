@@ -58,7 +58,7 @@ class Chat:
     id: int
     ear: int | None = None
     notice_at: float | None = None
-    notice_older: float = 0.0
+    notice_older: float | None = None
     notice_message_id: int | None = None
 
 

@@ -23,7 +23,7 @@ _LOCK = 0x7069796173616401  # "piyasad" and 1: nobody else's advisory lock
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 _TABLE = """
-CREATE TABLE IF NOT EXISTS schema_migration (
+CREATE TABLE schema_migration (
     version    integer PRIMARY KEY,
     name       text NOT NULL,
     checksum   text NOT NULL,
@@ -83,13 +83,18 @@ def pending(migrations: Sequence[Migration], applied: dict[int, str]) -> list[Mi
     return [migration for migration in migrations if migration.version not in applied]
 
 
+async def _has_tables(connection: asyncpg.Connection) -> bool:
+    # wherever the search path finds them: it may begin with a schema that is not ours
+    return bool(await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL"))
+
+
 async def check(connection: asyncpg.Connection) -> None:
     """See that the schema is just this version's, without changing it.
 
     Raises:
         SchemaError: no tables of ours, an older schema, or one of `pending`'s reasons.
     """
-    if await connection.fetchval("SELECT to_regclass('schema_migration')") is None:
+    if not await _has_tables(connection):
         raise SchemaError("the database has no tables of piyasad yet; start the daemon once")
     rows = await connection.fetch("SELECT version, checksum FROM schema_migration")
     if missing := pending(load(), {row["version"]: row["checksum"] for row in rows}):
@@ -111,7 +116,8 @@ async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration
     files = load() if migrations is None else list(migrations)
     await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
     try:
-        await connection.execute(_TABLE)
+        if not await _has_tables(connection):
+            await connection.execute(_TABLE)
         rows = await connection.fetch("SELECT version, checksum FROM schema_migration")
         for migration in pending(files, {row["version"]: row["checksum"] for row in rows}):
             async with connection.transaction():

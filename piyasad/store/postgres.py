@@ -262,7 +262,7 @@ class PostgresStore:
 
     async def take_stimulus(self, key: StimulusKey, bot_id: int, *, counts: bool) -> Grant:
         args = *key, bot_id, self._daemon_id, counts
-        [row] = await self._run("take_stimulus", sql.TAKE_STIMULUS, *args, again=False)
+        [row] = await self._run("take_stimulus", sql.TAKE_STIMULUS, *args)
         return Grant(row[0])
 
     async def answers_free_at(self, user_id: int) -> float:

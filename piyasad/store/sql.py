@@ -296,7 +296,7 @@ _WAITS = """s.answer_id IS NULL AND (s.state = 'open' OR s.state = 'taken' AND N
     WHERE b.id = s.taken_by AND b.fence = s.taken_fence))"""
 
 MERGE_STIMULI = """
-UPDATE stimulus s SET state = 'merged'
+UPDATE stimulus s SET state = 'merged', reason = ''
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS k(chat_id, telegram_id, slot)
 WHERE s.chat_id = k.chat_id AND s.telegram_id = k.telegram_id AND s.slot = k.slot AND s.state = 'open'
 """

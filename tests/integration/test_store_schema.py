@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from piyasad.clock import SystemClock
-from piyasad.model import DaemonRow, Draft, Kind, Received, State, TurnTrace
+from piyasad.model import DaemonRow, Draft, Grant, Kind, Received, State, StimulusKey, TurnTrace
 from piyasad.store import partitions
 from piyasad.store.interface import StoreError
 from piyasad.store.migrate import Migration, SchemaError, load, migrate
 from piyasad.store.postgres import PostgresStore
 
 DAY = 86400.0
+DATA = Path(__file__).parents[1] / "data"
 TABLES = {"daemon", "bot", "chat", "message", "turn", "memory", "usage", "schema_migration", "stimulus"}
 
 
@@ -139,4 +142,88 @@ async def test_claims_go_on_while_days_are_made_and_dropped(any_pg_dsn: str) -> 
         await store.maintain(SystemClock().wall() + day * DAY, 365)
         await store.settle(claim, State.SENT, telegram_id=day + 1)
     assert await store.counts(0) == {"sent": 5}
+    await store.close()
+
+
+# --- from the release before
+
+
+def statements_before() -> dict[str, str]:
+    """The statements of the release that knew the schema up to 0002, by name."""
+    parts = (DATA / "statements_of_0002.sql").read_text().split("\n-- ")[1:]
+    return {name: text.rstrip().removesuffix(";") for name, _, text in (part.partition("\n") for part in parts)}
+
+
+@pytest.fixture
+async def before(any_pg_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database as the release before left it."""
+    connection = await asyncpg.connect(any_pg_dsn)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await migrate(connection, load()[:2])
+    yield connection
+    await connection.close()
+
+
+async def test_the_release_before_runs_on_the_new_schema(any_pg_dsn: str) -> None:
+    connection = await asyncpg.connect(any_pg_dsn)
+    old = statements_before()
+    for statement in old.values():
+        await connection.prepare(statement)
+    for shard in (1, 4):  # which it counted from 1
+        await connection.execute(old["ENTER"], f"old{shard}", shard, 4, "host", 1, "hash", 60.0)
+    now = await connection.fetchval(old["NOW"])
+    await connection.execute(old["TAKE_KNOWN"], [7], ["Ali"], ["ali_bot"])
+    await connection.fetch(old["TAKE"], [], "old1", [7], ["Ali"], ["ali_bot"], [7])
+    lists = [[7], [1], [-1], ["answer"], ["Olur"], ["Ali"], [4], [None], ["t1"]]
+    [claimed] = await connection.fetch(old["GROUP"], *lists, [], [], [], [], [], [], 0.0, 0.0)
+    await connection.fetch(
+        old["GROUP"],
+        *[[] for _ in lists],
+        [claimed["id"]],
+        [claimed["created_at"]],
+        ["sent"],
+        [9],
+        [None],
+        [""],
+        0.0,
+        now + 60,
+    )
+    await connection.fetch(old["RECEIVE"], [-1], [4], [99], ["Deniz"], ["Selam"], [now], [None], [None])
+    await connection.fetch(old["OPEN_STIMULUS"], -1, 4, 7, 1, now)
+    assert len(await connection.fetch(old["TAKE_STIMULUS"], -1, 4, 7, 7)) == 1
+    await connection.execute(old["CLOSE_STIMULUS"], -1, 4, 7, "answered", 7, 1)
+    assert await connection.fetchval("SELECT state FROM stimulus") == "answered"
+    assert await connection.fetchval("SELECT count(*) FROM message WHERE state = 'sent' AND NOT restated") == 1
+    await connection.close()
+
+
+async def test_an_upgrade_knows_which_notice_is_posted_and_whom_it_answered(
+    before: asyncpg.Connection, any_pg_dsn: str
+) -> None:
+    await before.execute("""
+        INSERT INTO daemon VALUES ('old', 4, 4, 'host', 1, 'hash', now(), now() + interval '1 hour', '');
+        INSERT INTO bot (id, name, username, owner, fence) VALUES (7, 'Ali', 'ali_bot', 'old', 1);
+        INSERT INTO chat (id, notice_at) VALUES (-1, now()), (-2, now());
+        INSERT INTO message (chat_id, bot_id, author, kind, text, telegram_message_id, reply_to, state, created_at)
+        SELECT -1, 7, 'Ali', 'notice', 'x', n, NULL, 'sent', now() - n * interval '1 hour' FROM generate_series(1, 3) n
+        UNION ALL SELECT -1, 7, 'Ali', 'answer', 'Olur', 100 + n, 50 + n, 'sent', now() FROM generate_series(1, 5) n;
+        INSERT INTO message (chat_id, user_id, author, kind, text, telegram_message_id, state, created_at)
+        SELECT -1, 99, 'Deniz', 'person', 'Neden?', 50 + n, 'received', now() FROM generate_series(1, 7) n;
+        INSERT INTO stimulus (chat_id, telegram_id, slot, message_id, taken_by, taken_fence, state, created_at)
+        SELECT chat_id, telegram_message_id, 7, id, 7, 1,
+            CASE WHEN telegram_message_id <= 56 THEN 'answered' ELSE 'open' END, created_at
+        FROM message WHERE user_id IS NOT NULL;
+    """)
+    store = await PostgresStore.connect(any_pg_dsn, SystemClock())
+    assert [(chat.id, chat.notice_message_id) for chat in await store.chats()] == [(-2, None), (-1, 1)]
+    await store.enter(DaemonRow("new", 3, 4, "host", 1, "hash", 0.0, True, ""), 60)
+    await store.expire_others("new")
+    await store.take("new", [(7, "Ali", "ali_bot")])
+    assert [stimulus.telegram_id for stimulus in await store.open_stimuli([7], [], 0)] == [57]
+    now = await store.now()
+    await store.receive([Received(-1, 60 + n, 99, "Deniz", "Neden?", now, to=(7,)) for n in range(2)])
+    keys = [StimulusKey(-1, telegram_id, 7) for telegram_id in (57, 60, 61)]
+    # Five were answered before; the sixth stimulus was closed by a fixed text, which does not count.
+    grants = [await store.take_stimulus(key, 7, counts=True) for key in keys]
+    assert grants == [Grant.ANSWER, Grant.POLITE, Grant.SILENCE]
     await store.close()

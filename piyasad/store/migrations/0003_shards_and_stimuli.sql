@@ -59,7 +59,8 @@ BEGIN
 END $$;
 
 -- Take a stimulus for a bot of this daemon's: gone, answer, polite or silence. Takes of one member's stimuli queue up,
--- so that no two of them count the same budget, whatever the shards.
+-- so that no two of them count the same budget, whatever the shards. What the bot has already taken it may take again:
+-- it may not have heard that it did.
 CREATE FUNCTION take_stimulus(
     key_chat bigint, key_telegram bigint, key_slot bigint, taker bigint, daemon_id text, counts boolean,
     tries_most integer, short_most integer, short_seconds double precision, day_most integer
@@ -83,7 +84,7 @@ BEGIN
     IF NOT FOUND OR it.answer_id IS NOT NULL OR it.state NOT IN ('open', 'taken')
         OR it.state = 'taken' AND EXISTS (
             SELECT FROM bot b JOIN daemon d ON d.id = b.owner AND d.expiry > clock_timestamp()
-            WHERE b.id = it.taken_by AND b.fence = it.taken_fence) THEN
+            WHERE b.id = it.taken_by AND b.id <> taker AND b.fence = it.taken_fence) THEN
         RETURN 'gone';
     END IF;
     IF it.tries >= tries_most THEN
