@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piyasad.store import partitions
+from piyasad.clock import DAY
+from piyasad.model import Grant
+from piyasad.store import answer_budget, partitions
 from piyasad.store.embedded import SOCKET_PATH_MAX, running_dsn, socket_dir_for
 from piyasad.store.failure import is_down, is_row_fault, show_dsn, tell
+from piyasad.store.interface import ANSWERS_DAY, ANSWERS_SHORT, SHORT_SECONDS
 from piyasad.store.migrate import Migration, SchemaError, load, pending
 from piyasad.store.plain_text import clean, clean_json
 
@@ -90,6 +93,29 @@ def test_a_failures_text_quotes_no_row() -> None:
     assert tell(asyncpg.InterfaceError("x")) == "InterfaceError of the database connection"
     assert not is_down(asyncpg.exceptions.ClientConfigurationError("postgres://ali:secret@"))
     assert "secret" not in tell(asyncpg.exceptions.ClientConfigurationError("postgres://ali:secret@"))
+
+
+@given(st.lists(st.sampled_from((0.0, 1.0, 40.0, 130.0, 599.0, 601.0, 2000.0)), max_size=120))
+def test_a_member_never_gets_more_answers_than_the_windows_hold_and_one_polite_line_a_shortage(
+    gaps: list[float],
+) -> None:
+    now, answers, said = 0.0, list[float](), list[Grant]()
+    polite: float | None = None
+    for gap in gaps:
+        now += gap
+        given = answer_budget.grant(answers, polite, now)
+        said.append(given)
+        if given is Grant.ANSWER:
+            answers.append(now)
+            said.clear()
+        elif given is Grant.POLITE:
+            polite = now
+        assert sum(at > now - SHORT_SECONDS for at in answers) <= ANSWERS_SHORT
+        assert sum(at > now - DAY for at in answers) <= ANSWERS_DAY
+        assert said.count(Grant.POLITE) <= 1  # since the last answer
+        if given is not Grant.ANSWER:
+            assert sum(at > now - SHORT_SECONDS for at in answers) == ANSWERS_SHORT or len(answers) >= ANSWERS_DAY
+            assert Grant.POLITE in said
 
 
 FIRST, SECOND = Migration(1, "one", "SELECT 1"), Migration(2, "two", "SELECT 2")
