@@ -92,7 +92,7 @@ def system_edges(
         host=socket.gethostname(),
         pid=os.getpid(),
         read=lambda: asyncio.to_thread(read_again),
-        providers=HttpProviders,
+        providers=lambda: HttpProviders(clock.wall),
         open_store=open_store,
         open_telegram=lambda settings: Clients(settings.telegram.api_base, pollers=len(settings.bots)),
         open_buckets=open_buckets,

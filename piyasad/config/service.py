@@ -71,7 +71,8 @@ class Price(Section):
     """US dollars per million tokens."""
 
     input: Money = 0
-    cached: Money | None = Field(None, description="not set: as input")
+    cached: Money | None = Field(None, description="read from the prompt cache; not set: as input")
+    cache_write: Money | None = Field(None, description="written to the prompt cache; not set: as input")
     output: Money = 0
 
 
@@ -91,12 +92,16 @@ class ProviderSettings(Section):
     model: Name | None = None
     fallback_model: Name | None = None
     temperature: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
+    rps: Positive | None = Field(None, description="requests/s")
     rpm: Positive | None = Field(None, description="requests/min")
+    rph: Positive | None = Field(None, description="requests/h")
     tpm: Positive | None = Field(None, description="tokens/min")
+    tph: Positive | None = Field(None, description="tokens/h")
     itpm: Positive | None = Field(None, description="input tokens/min")
     otpm: Positive | None = Field(None, description="output tokens/min")
     rpd: Positive | None = Field(None, description="requests/day")
     tpd: Positive | None = Field(None, description="tokens/day")
+    tokens_per_month: Positive | None = Field(None, description="tokens/month, by the calendar (UTC)")
     max_concurrency: Positive | None = Field(None, description="calls at once")
     counts_cached: Flag | None = Field(None, description="cached tokens count towards the limits")
     trains_on_data: Flag | None = Field(None, description="the provider may train on what it is sent")

@@ -126,7 +126,7 @@ class Admission:
                 ticket = None
                 if quota is not None:
                     prompt, spent = endpoint.estimator.tokens(job.chars), request.max_tokens + endpoint.allowance
-                    ticket = quota.reserve(prompt, spent, rank, endpoint.micros(prompt, 0, spent))
+                    ticket = quota.reserve(prompt, spent, rank, endpoint.most_micros(prompt, spent))
                     if ticket is None:
                         continue
                 endpoint.breaker.begin()
@@ -141,7 +141,7 @@ class Admission:
             wait = endpoint.breaker.wait(now)
             if endpoint.quota is not None and wait < soonest:
                 prompt, spent = endpoint.estimator.tokens(job.chars), request.max_tokens + endpoint.allowance
-                wait = max(wait, endpoint.quota.wait(prompt, spent, rank, endpoint.micros(prompt, 0, spent)))
+                wait = max(wait, endpoint.quota.wait(prompt, spent, rank, endpoint.most_micros(prompt, spent)))
             soonest = min(soonest, wait)
         return soonest
 

@@ -62,6 +62,11 @@ class Breaker:
             self._seconds = min(MOST_SECONDS, self._seconds * 2 or FIRST_SECONDS)
             self._until = now + self._seconds
 
+    def rest(self, until: float) -> None:
+        """No call passes before then."""
+        self._probing = False
+        self._until = until if self._until is None else max(self._until, until)
+
     def abandon(self) -> None:
         """The call was cancelled: it decides nothing."""
         self._probing = False

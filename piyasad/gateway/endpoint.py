@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -23,10 +23,11 @@ from piyasad.gateway.estimate import Estimator
 from piyasad.gateway.quota.budget import MICROS
 from piyasad.gateway.quota.meter import Meter
 from piyasad.gateway.quota.quota import Limits, Quota
+from piyasad.providers.abilities import Abilities
 from piyasad.providers.anthropic import AnthropicProvider
 from piyasad.providers.gemini import GeminiProvider
 from piyasad.providers.http import HttpProvider, make_client
-from piyasad.providers.interface import Provider
+from piyasad.providers.interface import Provider, Spent
 from piyasad.providers.openai import OpenAIProvider
 
 log = structlog.stdlib.get_logger(__name__)
@@ -36,6 +37,10 @@ _KINDS: Final[Mapping[str, type[HttpProvider]]] = {
     "gemini": GeminiProvider,
     "anthropic": AnthropicProvider,
 }
+Known = tuple[str, str, str]
+"""Which endpoint: provider, key's fingerprint, model."""
+
+STANDBY: Final = "stands by for the model before it"
 NO_PRICE: Final = Price()
 NO_LIMITS: Final = Limits()
 
@@ -55,28 +60,44 @@ class Endpoint:
     fallback_model: str | None = None
     limits: Limits = NO_LIMITS
     written: frozenset[str] = frozenset()  # the limits that stand in the operator's file
+    standby: bool = False  # for when the other model of this key is refused
     out: str = ""
     failing: bool = False  # its last call failed in passing: told when it begins and when it ends
+    throttled: int = 0  # in a row, as the two below
+    doubts: int = 0  # refusals that might mean the key or the model, or only the text
+    rejected: int = 0  # requests that it calls bad
+
+    @property
+    def abilities(self) -> Abilities | None:
+        """What is known of the model; None of one that teaches nothing."""
+        return self.provider.abilities if isinstance(self.provider, HttpProvider) else None
 
     @property
     def allowance(self) -> int:
         """Output tokens that the model takes beyond what a text needs."""
         return int(getattr(self.provider, "allowance", 0))
 
-    def cost(self, prompt: int, cached: int, spent: int) -> float:
-        """US dollars for so many tokens; `cached` are part of `prompt`."""
+    def cost(self, spent: Spent) -> float:
+        """US dollars for so many tokens."""
         price = self.price
-        reused = price.input if price.cached is None else price.cached
-        return ((prompt - cached) * price.input + cached * reused + spent * price.output) / 1_000_000
+        read = price.input if price.cached is None else price.cached
+        write = price.input if price.cache_write is None else price.cache_write
+        fresh = spent.prompt - spent.cached - spent.written
+        paid = fresh * price.input + spent.cached * read + spent.written * write + spent.completion * price.output
+        return paid / 1_000_000
 
     @property
     def is_free(self) -> bool:
         """Whether a text costs no money."""
         return not (self.price.input or self.price.output)
 
-    def micros(self, prompt: int, cached: int, spent: int) -> int:
+    def micros(self, spent: Spent) -> int:
         """The cost in millionths of a dollar, rounded up."""
-        return 0 if self.is_free else math.ceil(self.cost(prompt, cached, spent) * MICROS)
+        return 0 if self.is_free else math.ceil(self.cost(spent) * MICROS)
+
+    def most_micros(self, prompt: int, completion: int) -> int:
+        """What such a call may cost at most: nothing of its prompt is in the cache."""
+        return self.micros(Spent(prompt, 0, completion))
 
 
 class ProviderSource(Protocol):
@@ -96,10 +117,16 @@ class ProviderSource(Protocol):
 
 
 class HttpProviders:
-    """Providers over HTTP, all on one client."""
+    """Providers over HTTP, all on one client. What a model taught is shared by its keys, and outlives a reload.
 
-    def __init__(self) -> None:
+    Args:
+        wall: Unix time.
+    """
+
+    def __init__(self, wall: Callable[[], float]) -> None:
         self._client = make_client()
+        self._wall = wall
+        self._abilities: dict[tuple[str, str, str], Abilities] = {}
 
     def open(self, name: str, settings: ProviderSettings, key: str) -> Provider:
         """See `ProviderSource.open`."""
@@ -107,7 +134,16 @@ class HttpProviders:
         if kind is None or not settings.model or not settings.base_url:
             missing = "kind" if kind is None else "base_url" if settings.model else "model"
             raise ValueError(f"set [providers.{name}] {missing}")
-        made = kind(name, settings.base_url, key, settings.model, self._client, temperature=settings.temperature)
+        made = kind(
+            name,
+            settings.base_url,
+            key,
+            settings.model,
+            self._client,
+            temperature=settings.temperature,
+            abilities=self._abilities.setdefault((name, settings.base_url, settings.model), Abilities()),
+            wall=self._wall,
+        )
         made.requests_a_day = settings.preset == "groq" or ".groq.com/" in settings.base_url
         return made
 
@@ -123,7 +159,7 @@ def open_endpoints(
     providers: ProviderSource,
     *,
     share: float = 1.0,
-    known: Mapping[tuple[str, str], Endpoint] | None = None,
+    known: Mapping[Known, Endpoint] | None = None,
     money: Sequence[tuple[str, Meter]] = (),
 ) -> list[Endpoint]:
     """The endpoints of the route, in order. A provider without a usable key is left out with a warning.
@@ -159,12 +195,16 @@ def open_endpoints(
 def limits_of(provider: ProviderSettings) -> Limits:
     """The limits a provider's settings name."""
     return Limits(
+        rps=provider.rps,
         rpm=provider.rpm,
+        rph=provider.rph,
+        rpd=provider.rpd,
         tpm=provider.tpm,
+        tph=provider.tph,
+        tpd=provider.tpd,
         itpm=provider.itpm,
         otpm=provider.otpm,
-        rpd=provider.rpd,
-        tpd=provider.tpd,
+        tokens_per_month=provider.tokens_per_month,
         concurrency=provider.max_concurrency,
         counts_cached=provider.counts_cached is not False,
         reset=provider.quota_reset or "rolling",
@@ -184,7 +224,7 @@ def _of_provider(
     providers: ProviderSource,
     share: float,
     root: Settings,
-    known: Mapping[tuple[str, str], Endpoint],
+    known: Mapping[Known, Endpoint],
     money: Sequence[tuple[str, Meter]],
 ) -> list[Endpoint]:
     if settings.kind == "offline":
@@ -200,26 +240,28 @@ def _of_provider(
     found = []
     for key in [secret.reveal() for secret in keys] or [""]:
         label = fingerprint(key)
-        before = known.get((name, label))
         limits = limits_of(settings)
-        if settings.separate_quota or shared is None:
-            shared = before.quota if before is not None and before.quota is not None else None
-            shared = shared or Quota(limits, clock, share=share, paced=paced, written=written, money=money)
-        provider = providers.open(name, settings, key)
-        same = before is not None and before.provider.model == provider.model
-        found.append(
-            Endpoint(
-                name,
-                label,
-                place,
-                provider,
-                shared,
-                before.breaker if before is not None else Breaker(),
-                before.estimator if before is not None and same else Estimator(),
-                settings.price or NO_PRICE,
-                settings.fallback_model,
-                limits,
-                frozenset(written),
+        for model in dict.fromkeys((settings.model or "", settings.fallback_model or settings.model or "")):
+            before = known.get((name, label, model))
+            if shared is None or (settings.separate_quota and model == settings.model):
+                shared = next((each.quota for of, each in known.items() if of[:2] == (name, label)), None)
+                shared = shared or Quota(limits, clock, share=share, paced=paced, written=written, money=money)
+            standby = model != settings.model
+            found.append(
+                Endpoint(
+                    name,
+                    label,
+                    place,
+                    providers.open(name, settings.model_copy(update={"model": model}), key),
+                    shared,
+                    before.breaker if before is not None else Breaker(),
+                    before.estimator if before is not None else Estimator(),
+                    settings.price or NO_PRICE,
+                    settings.fallback_model,
+                    limits,
+                    frozenset(written),
+                    standby=standby,
+                    out=STANDBY if standby else "",
+                )
             )
-        )
     return found

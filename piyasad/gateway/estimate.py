@@ -16,6 +16,7 @@ class Estimator:
     FIRST = 0.5  # tokens a character before anything was learned: Turkish takes about 0.3
     MARGIN = 1.03
     FORGET = 0.02
+    MOST = 1.5  # no tokenizer takes more for a text: who counts more counts something else
     EXTRA = 12  # tokens that a chat's form costs besides its text
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class Estimator:
         """A prompt of so many characters was counted as so many tokens."""
         if chars < 40 or tokens <= 0:
             return
-        seen = tokens / chars
+        seen = min(tokens / chars, self.MOST)
         if self._ratio is None or seen >= self._ratio:
             self._ratio = seen
         else:

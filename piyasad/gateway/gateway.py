@@ -7,17 +7,19 @@ text wait past its deadline, and knows nothing of Telegram or the store.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from piyasad.clock import Clock
 from piyasad.config.settings import Settings
+from piyasad.gateway import consequences
 from piyasad.gateway.admission import Admission, Job, Sharer
 from piyasad.gateway.endpoint import Endpoint, HttpProviders, ProviderSource, open_endpoints
 from piyasad.gateway.quota.budget import Budget
 from piyasad.gateway.quota.demand import Plan
-from piyasad.gateway.quota.quota import Quota, Ticket
+from piyasad.gateway.quota.quota import Ticket
 from piyasad.gateway.route import Route
 from piyasad.gateway.usage import Accounting
 from piyasad.metrics import Metrics
@@ -29,11 +31,9 @@ from piyasad.providers.interface import (
     Completion,
     Expired,
     NoProvider,
-    NotSent,
     ProviderError,
     Refused,
     Request,
-    ServerFault,
     Throttled,
     TimedOut,
     Transient,
@@ -42,8 +42,6 @@ from piyasad.providers.interface import (
 log = structlog.stdlib.get_logger(__name__)
 
 MOST_CALLS: Final = 3  # of one text, over retries and fallbacks together
-UNSAID_WAIT: Final = 5.0  # s; after a 429 that does not say how long to wait
-UNSAID_DAY_WAIT: Final = 600.0  # s; the same when it was about a day's limit
 
 
 class Gateway:
@@ -133,8 +131,8 @@ class Gateway:
             ConfigError: no provider of the route can be used.
         """
         if self._providers is None:
-            self._providers = HttpProviders()
-        known = {(endpoint.name, endpoint.label): endpoint for endpoint in self.endpoints}
+            self._providers = HttpProviders(self._clock.wall)
+        known = {(each.name, each.label, each.provider.model): each for each in self.endpoints}
         return open_endpoints(
             settings, self._env, self._clock, self._providers, share=self.endpoints.share, known=known
         )
@@ -181,36 +179,36 @@ class Gateway:
                 quota.keep(ticket)
             self._admission.pump()
             raise
+        cost = self._answered(job, endpoint, ticket, completion)
+        return replace(completion, cost=cost, calls=job.calls, facts=())
+
+    def _answered(self, job: Job, endpoint: Endpoint, ticket: Ticket | None, completion: Completion) -> float:
+        """Settle what an answered call used; gives what it cost."""
+        quota, request = endpoint.quota, job.request
         endpoint.breaker.success()
+        consequences.fine(endpoint)
+        self._tell_lessons(endpoint)
         if endpoint.failing:
             endpoint.failing = False
             log.info("gateway.provider_up", provider=endpoint.name, key=endpoint.label)
-        prompt, cached, spent = completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens
-        if ticket is not None and quota is not None:
-            if prompt or spent:
-                quota.settle(ticket, prompt, cached, spent, endpoint.micros(prompt, cached, spent))
-                endpoint.estimator.learn(job.chars, prompt)
-            else:
-                quota.keep(ticket)
-        cost = self._accounting.used(endpoint, prompt, cached, spent)
+        spent = completion.spent
         if quota is not None:
-            self.endpoints.note(prompt, spent, cost, answer=request.klass.rank == 0)
+            spent = consequences.used(endpoint, request, completion)
+            if ticket is not None:
+                quota.settle(ticket, spent, endpoint.micros(spent), requests=completion.requests)
+            if spent.prompt == completion.prompt_tokens:
+                endpoint.estimator.learn(job.chars, spent.prompt)
             if completion.facts:
                 quota.learn(completion.facts, ticket)
+            if completion.retry_after:
+                quota.hold(completion.retry_after)
+        cost = self._accounting.used(endpoint, spent, requests=completion.requests)
+        if quota is not None:
+            self.endpoints.note(spent.prompt, spent.completion, cost, answer=request.klass.rank == 0)
         self._accounting.answered(endpoint)
         if self._admission.waiting:
             self._admission.pump()
-        return Completion(
-            completion.text,
-            completion.provider,
-            completion.model,
-            prompt,
-            cached,
-            spent,
-            cost=cost,
-            finish=completion.finish,
-            calls=job.calls,
-        )
+        return cost
 
     def _another_could(self, job: Job, endpoint: Endpoint, within: float) -> bool:
         """Whether some other provider could still answer this text if this one does not."""
@@ -222,48 +220,69 @@ class Gateway:
 
     def _failed(self, job: Job, endpoint: Endpoint, ticket: Ticket | None, error: ProviderError) -> None:
         """Settle what a failed call used, and draw the consequence for its endpoint."""
-        now = self._clock.mono()
+        now, quota = self._clock.mono(), endpoint.quota
+        self._tell_lessons(endpoint)
         if error.usage is not None:
-            self._accounting.used(endpoint, *error.usage)
-        if ticket is not None and endpoint.quota is not None:
-            _settle_failure(endpoint, endpoint.quota, ticket, error)
+            self._accounting.used(endpoint, error.usage, requests=error.requests)
+        if ticket is not None and quota is not None:
+            consequences.settle_failure(endpoint, ticket, error)
             if error.facts:
-                endpoint.quota.learn(error.facts, ticket)
-        if isinstance(error, Transient):
-            endpoint.breaker.failure(now, timeout=isinstance(error, TimedOut))
-            if not endpoint.failing:
-                endpoint.failing = True
-                log.warning("gateway.provider_down", provider=endpoint.name, key=endpoint.label, reason=str(error))
-        elif isinstance(error, Throttled):
+                quota.learn(error.facts, ticket)
+        believed = isinstance(error, BadKey | BadModel) and consequences.believed(endpoint, error)
+        if isinstance(error, Throttled):
             endpoint.breaker.abandon()
-            wait = _wait_after(error)
-            if endpoint.quota is not None:
-                endpoint.quota.hold(wait)
-            log.info("gateway.throttled", provider=endpoint.name, wait_seconds=round(wait, 1), reason=str(error))
+        elif isinstance(error, Transient) or not (error.sure or believed):
+            endpoint.breaker.failure(now, timeout=isinstance(error, TimedOut))
+            self._down(endpoint, error)
         else:
             endpoint.breaker.success()
-        if isinstance(error, BadKey):
+        self._hold(endpoint, error)
+        if believed and isinstance(error, BadKey):
             self._shut(endpoint, str(error), f"put a valid key into {endpoint.place} and reload")
-        elif isinstance(error, BadModel):
+        elif believed and isinstance(error, BadModel):
             self._bad_model(endpoint, error)
         elif isinstance(error, BadRequest):
             log.warning("gateway.bad_request", provider=endpoint.name, reason=str(error))
-        if isinstance(error, TimedOut | BadRequest):
+        if isinstance(error, TimedOut | BadRequest) or not error.sure:
             job.excluded.append(endpoint)
         elif endpoint not in job.tried:
             job.tried.append(endpoint)
         self._accounting.failed(endpoint, error)
         self._admission.pump()
 
-    def _bad_model(self, endpoint: Endpoint, error: BadModel) -> None:
-        use = getattr(endpoint.provider, "use_model", None)
-        if endpoint.fallback_model and use is not None and endpoint.provider.model != endpoint.fallback_model:
-            log.error("gateway.model_replaced", provider=endpoint.name, reason=str(error), now=endpoint.fallback_model)
-            use(endpoint.fallback_model)
-            if endpoint.quota is not None:
-                endpoint.quota.unlearn()
+    def _hold(self, endpoint: Endpoint, error: ProviderError) -> None:
+        """Ask nothing of the endpoint for as long as it says, or as it seems wise."""
+        wait = consequences.wait_after(endpoint, error)
+        if wait <= 0:
             return
+        if isinstance(error, BadRequest) or endpoint.quota is None:
+            endpoint.breaker.rest(self._clock.mono() + wait)  # it is about this model, not about the account
+        else:
+            endpoint.quota.hold(wait)
+        said = log.info if isinstance(error, Throttled) else log.warning
+        said("gateway.throttled", provider=endpoint.name, wait_seconds=round(wait, 1), reason=str(error))
+
+    def _down(self, endpoint: Endpoint, error: ProviderError) -> None:
+        if not endpoint.failing:
+            endpoint.failing = True
+            log.warning("gateway.provider_down", provider=endpoint.name, key=endpoint.label, reason=str(error))
+
+    def _tell_lessons(self, endpoint: Endpoint) -> None:
+        """Tell what the model taught since it was last asked."""
+        abilities = endpoint.abilities
+        if abilities is not None:
+            for lesson in abilities.take():
+                log.warning("gateway.learned", provider=endpoint.name, model=endpoint.provider.model, lesson=lesson)
+
+    def _bad_model(self, endpoint: Endpoint, error: BadModel) -> None:
         self._shut(endpoint, str(error), f"set [providers.{endpoint.name}] model to one the key may use and reload")
+        standby = self.endpoints.standby_of(endpoint)
+        if standby is not None:
+            standby.out = ""
+            if standby.quota is not None and standby.quota is endpoint.quota:
+                standby.quota.unlearn()
+            now = standby.provider.model
+            log.error("gateway.model_replaced", provider=endpoint.name, reason=str(error), now=now)
 
     def _shut(self, endpoint: Endpoint, reason: str, cure: str) -> None:
         if not endpoint.out:
@@ -286,7 +305,7 @@ def build(
     Raises:
         ConfigError: no provider of the route can be used.
     """
-    providers = providers or HttpProviders()
+    providers = providers or HttpProviders(clock.wall)
     budget = Budget(clock)
     budget.change(
         settings.gateway.budget_usd_per_day, settings.gateway.budget_usd_per_month, settings.zone, share=share
@@ -303,22 +322,3 @@ def build(
         share=share,
         budget=budget,
     )
-
-
-def _wait_after(error: Throttled) -> float:
-    """How long to wait after a 429: what it says, else until the limits that it says are used up refill."""
-    if error.retry_after is not None:
-        return error.retry_after
-    resets = [fact.reset for fact in error.facts if fact.left == 0 and fact.reset is not None]
-    return max(resets, default=UNSAID_DAY_WAIT if error.window == "day" else UNSAID_WAIT)
-
-
-def _settle_failure(endpoint: Endpoint, quota: Quota, ticket: Ticket, error: ProviderError) -> None:
-    if error.usage is not None:
-        quota.settle(ticket, *error.usage, endpoint.micros(*error.usage))
-    elif isinstance(error, NotSent):
-        quota.refund(ticket)
-    elif isinstance(error, Transient) and not isinstance(error, ServerFault):
-        quota.keep(ticket)
-    else:
-        quota.keep_request(ticket)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from piyasad.clock import DAY, Clock
 from piyasad.config.settings import Settings
-from piyasad.gateway.endpoint import Endpoint
+from piyasad.gateway.endpoint import STANDBY, Endpoint
 from piyasad.gateway.quota.budget import Budget
 from piyasad.gateway.quota.demand import FIRST, FIRST_SECONDS, Demand, Plan
 from piyasad.gateway.quota.meter import Ahead, Meter, seconds
@@ -133,11 +133,13 @@ class Route:
     def report(self) -> list[dict[str, Any]]:
         """Each limit in force with its source, and each key's state, as `status` shows them."""
         rows: list[dict[str, Any]] = []
-        for quota, endpoints in self.quotas().items():
+        for quota, all_endpoints in self.quotas().items():
+            endpoints = [each for each in all_endpoints if each.out != STANDBY]
+            asked = next((each for each in endpoints if not each.out), endpoints[0])
             of = {
                 "provider": endpoints[0].name,
                 "key": ", ".join(sorted({endpoint.label for endpoint in endpoints})),
-                "model": endpoints[0].provider.model,
+                "model": asked.provider.model,
                 "state": "; ".join(sorted({_state(endpoint) for endpoint in endpoints})),
             }
             rows += [of | asdict(row) for row in quota.rows()] or [of | {"name": "", "source": "no limits"}]
@@ -161,6 +163,11 @@ class Route:
             return "no usable key"
         faults = [endpoint.out or ("failing" if endpoint.breaker.is_open else "") for endpoint in ours]
         return "" if "" in faults else faults[0]
+
+    def standby_of(self, endpoint: Endpoint) -> Endpoint | None:
+        """The endpoint that stands by for when this one's model is refused; None without one."""
+        ours = (each for each in self._endpoints if (each.name, each.label) == (endpoint.name, endpoint.label))
+        return next((each for each in ours if each.standby and each is not endpoint), None)
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used. To be called once, before the first request."""
@@ -216,7 +223,7 @@ class Route:
     def _by_quota(self) -> float:
         """Each quota lasts for so many of the planned turns; who has no daily limit cannot run out."""
         ahead, wanted, answers = self._ahead(), self._demand.paced(), self._demand.answers()
-        taken = [(window, wanted[at]) for at, window in enumerate(("rpd", "tpd")) if wanted[at] > 0]
+        taken = [(kind, wanted[kind]) for kind in range(2) if wanted[kind] > 0]
         lasting = [
             quota.lasting(ahead)
             for quota, endpoints in self.quotas().items()
@@ -224,7 +231,7 @@ class Route:
         ]
         if not taken or not lasting or not all(lasting):
             return 1.0
-        lasts = math.fsum(min((row[name] / use for name, use in taken if name in row), default=0.0) for row in lasting)
+        lasts = math.fsum(min((row[kind] / use for kind, use in taken if kind in row), default=0.0) for row in lasting)
         by_people = max(answers[at] / wanted[at] for at in range(2) if wanted[at] > 0)
         return max(1.0, _ratio(1.0, lasts / self._sharing - by_people))
 

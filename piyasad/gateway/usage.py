@@ -19,6 +19,7 @@ from piyasad.providers.interface import (
     ProviderError,
     Refused,
     Request,
+    Spent,
     Throttled,
     TimedOut,
     Transient,
@@ -61,19 +62,18 @@ class Accounting:
         """A text ended before anybody was asked: "expired" or "throttled". It has no provider in its labels."""
         self._metrics.llm_requests.labels("", "", outcome).inc()
 
-    def used(self, endpoint: Endpoint, prompt: int, cached: int, spent: int) -> float:
+    def used(self, endpoint: Endpoint, spent: Spent, *, requests: int = 1) -> float:
         """Tokens that a provider charged; gives what they cost in US dollars."""
         model = endpoint.provider.model
-        cost = endpoint.cost(prompt, cached, spent)
-        for kind, amount in (("prompt", prompt), ("cached", cached), ("completion", spent)):
+        cost = endpoint.cost(spent)
+        for kind, amount in (("prompt", spent.prompt), ("cached", spent.cached), ("completion", spent.completion)):
             if amount:
                 self._metrics.llm_tokens.labels(endpoint.name, model, kind).inc(amount)
         if cost:
             self._metrics.llm_cost_usd.labels(endpoint.name, model).inc(cost)
         if self._on_usage is not None:
-            self._on_usage(
-                Usage(endpoint.name, endpoint.label, model, self._clock.wall(), 1, prompt, cached, spent, cost)
-            )
+            counts = (requests, spent.prompt, spent.cached, spent.completion)
+            self._on_usage(Usage(endpoint.name, endpoint.label, model, self._clock.wall(), *counts, cost))
         return cost
 
     def publish(self, endpoints: Iterable[Endpoint], remaining: dict[str, dict[str, float]], stretch: float) -> None:

@@ -6,39 +6,24 @@ The gateway calls it through `HttpProvider`'s interface. It never waits and neve
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 
-from piyasad.providers.http import (
-    Client,
-    HttpProvider,
-    RefusedParameter,
-    body_wait,
-    count_of,
-    json_object,
-    kind_of,
-    refused_parameter,
-    window_of,
-)
-from piyasad.providers.interface import (
-    BadKey,
-    BadModel,
-    BadRequest,
-    Completion,
-    ProviderError,
-    Refused,
-    Request,
-    ServerFault,
-    Throttled,
-    Transient,
-)
-from piyasad.providers.limit_facts import of_gemini
+from piyasad.providers.answer import Answer, count_of, finish_of, json_object, object_of, rows_of, text_of
+from piyasad.providers.http import HttpProvider
+from piyasad.providers.interface import Completion, Request, Spent
+from piyasad.providers.limit_facts import Fact, of_gemini
+from piyasad.providers.refusal import Told
 
-_KEY_WORDS: Final = re.compile(r"api[ _]key", re.IGNORECASE)
 # Gemini 3.6 and later deprecate temperature, top_p and top_k (the API's changelog, 21 July 2026).
 _NO_SAMPLING: Final = re.compile(r"gemini-(3\.[6-9]|[4-9])")
-_REFUSALS: Final = frozenset({"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION"})
+_LEAST_DAY_WAIT: Final = 60.0  # s; with a day's quota a shorter retryDelay means nothing
+# The least thinking first. A budget is a number of tokens; what models of 2026 take at least when they take none of 0.
+_BUDGETS: Final = ("0", "128", "512")
+_LEVELS: Final = ("minimal", "low")
 
 
 class GeminiProvider(HttpProvider):
@@ -47,130 +32,91 @@ class GeminiProvider(HttpProvider):
     optional = ("temperature", "thinkingConfig")
     listing = "?pageSize=1000"  # 50 unless told, 1,000 at most (ai.google.dev/api/models)
 
-    def __init__(
-        self,
-        name: str,
-        base_url: str,
-        key: str,
-        model: str,
-        client: Client,
-        *,
-        temperature: float | None = None,
-    ) -> None:
-        super().__init__(name, base_url, key, model, client, temperature=temperature)
+    def __init__(self, name: str, base_url: str, key: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(name, base_url, key, *args, **kwargs)
         self._headers["x-goog-api-key"] = key
+        model = quote(self.model.removeprefix("models/"), safe="/:@")
+        self._url = httpx.URL(f"{self._base}/models/{model}:generateContent")
 
     @property
-    def allowance(self) -> int:
+    def thinks(self) -> int:
+        if self.abilities.thinking.isdigit():
+            return int(self.abilities.thinking) + 64
         return 0 if self.model.startswith("gemini-2.") else 64  # Gemini 3 thinks at least "minimal"
 
     def url(self) -> httpx.URL:
-        return httpx.URL(f"{self._base}/models/{self.model.removeprefix('models/')}:generateContent")
+        return self._url
 
     def body(self, request: Request) -> dict[str, Any]:
+        system, user = self.texts(request)
         config: dict[str, Any] = {"maxOutputTokens": request.max_tokens + self.allowance}
         if not _NO_SAMPLING.match(self.model):
             config["temperature"] = self.temperature(request)
         if self.model.startswith("gemini-2.5"):
-            config["thinkingConfig"] = {"thinkingBudget": 0}
+            config["thinkingConfig"] = {"thinkingBudget": _budget(self.abilities.thinking)}
         elif re.match(r"gemini-[3-9]", self.model):
-            config["thinkingConfig"] = {"thinkingLevel": "minimal"}
-        for name in self._dropped:
+            level = self.abilities.thinking
+            config["thinkingConfig"] = {"thinkingLevel": level if level in _LEVELS else _LEVELS[0]}
+        for name in self.abilities.without:
             config.pop(name, None)
-        return {
-            "systemInstruction": {"parts": [{"text": request.system}]},
-            "contents": [{"role": "user", "parts": [{"text": request.user}]}],
+        body: dict[str, Any] = {
+            "contents": [{"role": "user", "parts": [{"text": user}]}],
             "generationConfig": config,
         }
+        return body | ({"systemInstruction": {"parts": [{"text": system}]}} if system else {})
+
+    def parameters(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return object_of(body.get("generationConfig"))
+
+    def think_more(self, said: str, sent: object) -> bool:
+        config = object_of(sent)
+        by_budget = "thinkingBudget" in config
+        steps: tuple[str, ...] = _BUDGETS if by_budget else _LEVELS
+        now = str(config.get("thinkingBudget" if by_budget else "thinkingLevel"))
+        after = steps[steps.index(now) + 1 :] if now in steps else ()
+        return bool(after) and self.abilities.think(after[0])
 
     def names_in(self, listing: dict[str, Any]) -> list[str]:
-        rows = listing.get("models")
-        rows = rows if isinstance(rows, list) else []
-        return [str(row["name"]).removeprefix("models/") for row in rows if isinstance(row, dict) and "name" in row]
+        return [str(row["name"]).removeprefix("models/") for row in rows_of(listing.get("models")) if "name" in row]
 
-    def completion(self, response: httpx.Response) -> Completion:
-        answer = json_object(response.content)
-        if not answer:
-            raise Transient(f"{self.name}: something else than an answer came back ({kind_of(response)})")
-        usage = _usage(answer.get("usageMetadata"))
-        candidates = answer.get("candidates")
-        candidate = candidates[0] if isinstance(candidates, list) and candidates else {}
-        candidate = candidate if isinstance(candidate, dict) else {}
-        finish = str(candidate.get("finishReason") or "STOP")
-        feedback = answer.get("promptFeedback")
-        blocked = feedback.get("blockReason") if isinstance(feedback, dict) else None
-        text = _text(candidate.get("content"))
-        failure: ProviderError | None = None
-        if blocked or finish in _REFUSALS:
-            failure = Refused(f"{self.name}: {self.model} refuses this content ({blocked or finish})")
-        elif not text:
-            why = "spent its whole output on thinking" if finish == "MAX_TOKENS" else "gave an empty text"
-            failure = Transient(f"{self.name}: {self.model} {why}")
-        if failure is not None:
-            failure.usage = usage
-            raise failure
-        prompt, cached, spent = usage or (0, 0, 0)
-        finish = {"STOP": "stop", "MAX_TOKENS": "length"}.get(finish, finish.lower())
-        return Completion(text, self.name, self.model, prompt, cached, spent, finish=finish, facts=self.facts(response))
+    def completion(self, request: Request, body: Mapping[str, Any], answer: Answer) -> Completion:
+        found = json_object(answer.content)
+        candidates = rows_of(found.get("candidates"))
+        blocked = object_of(found.get("promptFeedback")).get("blockReason")
+        if found.get("error") or not (candidates or blocked):
+            raise self.mistaken(answer, found.get("error"), body)
+        texts = [(each, text_of(each.get("content"))) for each in candidates] or [({}, "")]
+        candidate, text = next(((each, text) for each, text in texts if text.strip()), texts[0])
+        finish = candidate.get("finishReason")
+        usage = object_of(found.get("usageMetadata"))
+        return self.completed(
+            request,
+            answer,
+            text,
+            finish="refused" if blocked else finish_of(finish),
+            spent=_spent(usage),
+            thought=count_of(usage.get("thoughtsTokenCount")) > 0,
+            why=str(blocked or finish or "")[:40],
+        )
 
-    def failure(self, response: httpx.Response, body: dict[str, Any]) -> ProviderError:
-        status = response.status_code
-        error = json_object(response.content).get("error")
-        error = error if isinstance(error, dict) else {}
-        message = str(error.get("message") or "")
-        shown = self.shown(response, message.partition("\n")[0])
-        if status == 429:
-            return self._throttled(error, message, shown)
-        if (status in {401, 403} and error) or (status == 400 and _KEY_WORDS.search(message)):
-            return BadKey(f"{self.name}: {status} the key is refused")
-        if status == 404:
-            return BadModel(shown if message else f"{shown}; is base_url right?")
-        if status == 400:
-            if "billing" in message.lower() or error.get("status") == "FAILED_PRECONDITION":
-                return BadKey(shown)  # the free tier is not offered in this country
-            parameter = refused_parameter(_spelled(message), body.get("generationConfig") or {}, self.optional)
-            return RefusedParameter(shown, parameter) if parameter else BadRequest(shown)
-        if status >= 500:
-            return ServerFault(shown)
-        return Transient(shown) if status in {401, 403, 408, 409, 425} or 300 <= status < 400 else BadRequest(shown)
+    def limit_wait(self, wait: float | None, window: str) -> float | None:
+        """Of a day's quota a wait of seconds is named all the same; one of hours is meant, whatever the reset hour."""
+        return None if wait is not None and window in {"day", "month"} and wait < _LEAST_DAY_WAIT else wait
 
-    def _throttled(self, error: dict[str, Any], message: str, shown: str) -> ProviderError:
-        """`RetryInfo.retryDelay` is the wait; `QuotaFailure` names the quota. With a day's the wait means nothing."""
-        wait, quotas, facts = body_wait(message), "", []
-        details = error.get("details")
-        for detail in details if isinstance(details, list) else ():
-            if not isinstance(detail, dict):
-                continue
-            if str(detail.get("@type", "")).endswith("RetryInfo"):
-                told = body_wait(f"retry in {detail.get('retryDelay', '')}")
-                wait = told if told is not None else wait
-            for violation in detail.get("violations") or ():
-                if isinstance(violation, dict):
-                    quota_id = str(violation.get("quotaId", ""))
-                    quotas += f" {quota_id}"
-                    facts.append(of_gemini(quota_id, str(violation.get("quotaValue", ""))))
-        if re.search(r"limit: 0\b", message):
-            return BadModel(f"{self.name}: this key has no quota for {self.model}")
-        window = window_of(quotas) or window_of(message)
-        throttled = Throttled(shown, None if window == "day" else wait, window)
-        throttled.facts = tuple(fact for fact in facts if fact is not None)
-        return throttled
+    def said(self, told: Told) -> tuple[Fact, ...]:
+        """`QuotaFailure` names the quota and its value."""
+        rows = [(str(node["quotaId"]), str(node.get("quotaValue", ""))) for node in told.nodes if "quotaId" in node]
+        return tuple(fact for fact in (of_gemini(*row) for row in rows) if fact is not None)
 
 
-def _spelled(message: str) -> str:
-    """Their errors name fields in snake case."""
-    return message.replace("thinking_config", "thinkingConfig").replace("thinking_level", "thinkingConfig")
+def _budget(thinking: str) -> int:
+    return int(thinking) if thinking in _BUDGETS else 0
 
 
-def _text(content: Any) -> str:
-    parts = content.get("parts") if isinstance(content, dict) else None
-    texts = [str(part.get("text") or "") for part in parts or () if isinstance(part, dict) and not part.get("thought")]
-    return "".join(texts).strip()
-
-
-def _usage(usage: Any) -> tuple[int, int, int] | None:
-    """Prompt, cached and completion tokens; thoughts are paid as output."""
-    if not isinstance(usage, dict):
+def _spent(usage: Mapping[str, Any]) -> Spent | None:
+    """What was used; None when it did not say. Thoughts are paid as output."""
+    prompt = count_of(usage.get("promptTokenCount"))
+    completion = count_of(usage.get("candidatesTokenCount")) + count_of(usage.get("thoughtsTokenCount"))
+    if not prompt and not completion:
         return None
-    spent = count_of(usage.get("candidatesTokenCount")) + count_of(usage.get("thoughtsTokenCount"))
-    return count_of(usage.get("promptTokenCount")), count_of(usage.get("cachedContentTokenCount")), spent
+    return Spent(prompt, min(prompt, count_of(usage.get("cachedContentTokenCount"))), completion)

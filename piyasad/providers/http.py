@@ -1,6 +1,7 @@
-"""What every HTTP dialect shares: the client, one call, a refused parameter, waits, failing without showing a secret.
+"""What every HTTP dialect shares: the client, one call, learning what a model refuses, failing without a secret shown.
 
-`openai.py`, `gemini.py` and `anthropic.py` build on `HttpProvider`. Knows no dialect.
+`openai.py`, `gemini.py` and `anthropic.py` build on `HttpProvider`. Knows no dialect. Answers are read bounded and
+without trust (`answer.py`, `refusal.py`); texts are brought into form here and nowhere else (`language/border.py`).
 """
 
 from __future__ import annotations
@@ -8,37 +9,53 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from piyasad.language import border
+from piyasad.providers import refusal
+from piyasad.providers.abilities import Abilities
+from piyasad.providers.answer import Answer, json_object, rows_of
 from piyasad.providers.interface import (
     BadKey,
+    BadModel,
     BadRequest,
     Completion,
     NotSent,
     ProviderError,
+    Refused,
     Request,
+    ServerFault,
+    Spent,
     Throttled,
     TimedOut,
     Transient,
 )
 from piyasad.providers.limit_facts import Fact, of_headers, of_refusal
+from piyasad.providers.refusal import Kind, Told
+from piyasad.providers.waits import now_of, wait_of, window_of
 
 MOST_CONNECTIONS: Final = 2_000  # httpx and aiohttp both stop at 100 unless told otherwise
-_MOST_MESSAGE: Final = 300  # characters of a provider's message that we repeat
+MOST_ANSWERED: Final = 1 << 20  # bytes of an answer; a line of chat and what was thought before it take a fiftieth
+MOST_LISTED: Final = 1 << 23  # bytes of a list of models
+MOST_REPEATS: Final = 5  # of one call, each because the model taught us something
+CHARS_A_TOKEN: Final = 6  # no tokenizer puts more Turkish or English into a token on the average
+LEAST_CHARS: Final = 240
+SUCCESS_WAIT: Final = 60.0  # s; an answer that asks to wait is obeyed for so long at most
 
-_AGAIN = re.compile(r"(?:try again|retry)[^.]{0,12} in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
-_PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_UNSUPPORTED = re.compile(r"unsupported|not support|unknown|unrecognized|deprecated|not permitted|extra", re.IGNORECASE)
-_DAY = re.compile(r"per[ _-]?day|\b[RT]PD\b", re.IGNORECASE)
-_MINUTE = re.compile(r"per[ _-]?min|\b[RT]PM\b", re.IGNORECASE)
+_THOUGHT: Final = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)", re.IGNORECASE)
+_THOUGHT_END: Final = re.compile(r"</(?:think|thinking|thought|reasoning)\s{0,4}>|\[/THINK\]|◁/think▷", re.IGNORECASE)
+
+
+class TooMuch(Exception):
+    """An answer that no text needs."""
 
 
 class Client(httpx.AsyncClient):
@@ -49,16 +66,29 @@ class Client(httpx.AsyncClient):
         self._way = transport
 
     async def ask(
-        self, method: str, url: httpx.URL, content: bytes | None, headers: Mapping[str, str]
-    ) -> httpx.Response:
-        """One request, its answer read whole. Raises what the transport does."""
+        self,
+        method: str,
+        url: httpx.URL,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        most: int = MOST_ANSWERED,
+    ) -> Answer:
+        """One request, its answer read whole, up to `most` bytes packed and unpacked. Raises what the transport does.
+
+        Raises:
+            TooMuch: the answer is longer, or packed in a way that was not asked for.
+        """
         response = await self._way.handle_async_request(httpx.Request(method, url, content=content, headers=headers))
         try:
-            await response.aread()
-        except BaseException:
+            data = bytearray()
+            async for chunk in response.aiter_raw():
+                data += chunk
+                if len(data) > most:
+                    raise TooMuch(f"more than {most:,} bytes")
+        finally:
             await response.aclose()
-            raise
-        return response
+        return Answer(response.status_code, response.headers, _unpacked(bytes(data), response.headers, most))
 
 
 def make_client(verify: bool = True) -> Client:
@@ -71,7 +101,7 @@ def make_client(verify: bool = True) -> Client:
 
 
 class RefusedParameter(BadRequest):
-    """The model does not take this parameter."""
+    """The model does not take this parameter, or this role ("system"), or something that it does not name ("")."""
 
     def __init__(self, message: str, parameter: str) -> None:
         super().__init__(message)
@@ -81,8 +111,12 @@ class RefusedParameter(BadRequest):
 class HttpProvider(ABC):
     """One model of one API with one key. `client` is shared and not closed here.
 
-    One call either gives a text or raises one of the failure classes of `base.py`; it never waits and never tries
-    again, but for a parameter that the model refuses: that is dropped, the call repeated, and remembered.
+    One call either gives a text or raises one of the failure classes of `interface.py`; it never waits and never tries
+    again, but for what the model refuses: that is done without, the call repeated, and remembered in `abilities`.
+
+    Args:
+        abilities: what is known of the model; shared by its keys.
+        wall: Unix time, for headers that tell a time of day where the response does not tell its own.
     """
 
     optional: tuple[str, ...] = ()  # parameters that may be dropped
@@ -98,63 +132,62 @@ class HttpProvider(ABC):
         client: Client,
         *,
         temperature: float | None = None,
+        abilities: Abilities | None = None,
+        wall: Callable[[], float] | None = None,
     ) -> None:
         self.name = name
         self.model = model
+        self.abilities = abilities or Abilities()
         self._key = key
         self._client = client
         self._temperature = temperature
+        self._wall = wall
         self._base = base_url.rstrip("/")
-        # what httpx can read without further libraries, whatever aiohttp would ask for
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate"}
-        self._dropped: set[str] = set()
 
     @property
     def allowance(self) -> int:
         """Output tokens asked for beyond the request's, because the model thinks first."""
-        return 0
+        return max(self.thinks, self.abilities.allowance)
 
-    def use_model(self, model: str) -> None:
-        """Go on with another model; what the old one refused is forgotten."""
-        self.model = model
-        self._dropped.clear()
+    @property
+    def thinks(self) -> int:
+        """Output tokens that the model is known to spend on thinking."""
+        return 0
 
     async def complete(self, request: Request, *, timeout: float) -> Completion:
         """Make one call within `timeout` seconds."""
+        call = _Calling()
         try:
             async with asyncio.timeout(timeout):
-                for _ in self.optional:
-                    try:
-                        return await self._call(request)
-                    except RefusedParameter as refused:
-                        self.forgo(refused.parameter)
-                return await self._call(request)
+                completion = await self._learning(request, call)
         except TimeoutError:
-            raise TimedOut(f"{self.name}: no answer within {timeout:.1f} s") from None
+            error = TimedOut(f"{self.name}: no answer within {timeout:.1f} s")
+            error.requests = max(1, call.made)
+            raise error from None
+        except ProviderError as error:
+            error.requests = max(1, call.made)
+            raise
+        return replace(completion, requests=call.made) if call.made > 1 else completion
 
     async def models(self, *, timeout: float = 10.0) -> list[str]:
         """The models that this key may use, for `check --online`."""
         try:
             async with asyncio.timeout(timeout):
-                response = await self._send("GET", httpx.URL(f"{self._base}/models{self.listing}"), None)
+                url = httpx.URL(f"{self._base}/models{self.listing}")
+                answer = await self._send("GET", url, None, most=MOST_LISTED)
         except TimeoutError:
             raise TimedOut(f"{self.name}: no answer within {timeout:.1f} s") from None
-        if response.status_code != 200:
-            raise self.failure(response, {})
-        return sorted(self.names_in(json_object(response.content)))
+        if not 200 <= answer.status < 300:
+            raise self.failure(answer, {})
+        return sorted(self.names_in(json_object(answer.content)))
 
     async def close(self) -> None:  # noqa: B027 - nothing to override: the client is shared, so nothing is given back
         """Nothing to give back."""
 
-    def forgo(self, parameter: str) -> None:
-        """Remember what this model refuses."""
-        self._dropped.add(parameter)
-
     def names_in(self, listing: dict[str, Any]) -> list[str]:
         """The models named in the answer to GET /models."""
-        rows = listing.get("data")
-        rows = rows if isinstance(rows, list) else []
-        return [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row]
+        return [str(row["id"]) for row in rows_of(listing.get("data")) if "id" in row]
 
     @abstractmethod
     def url(self) -> httpx.URL:
@@ -165,46 +198,210 @@ class HttpProvider(ABC):
         """The request in this dialect, without what the model refuses."""
 
     @abstractmethod
-    def completion(self, response: httpx.Response) -> Completion:
-        """The text in a response with status 200."""
+    def completion(self, request: Request, body: Mapping[str, Any], answer: Answer) -> Completion:
+        """The text in a response that holds one, made with `completed`; or raise what it holds instead."""
 
-    @abstractmethod
-    def failure(self, response: httpx.Response, body: dict[str, Any]) -> ProviderError:
-        """The class of a response that is no answer."""
+    def parameters(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Where in a request the parameters stand that may be dropped."""
+        return body
+
+    def think_more(self, said: str, sent: object) -> bool:
+        """The model refuses to think so little: ask for a little more, or leave it to the model.
+
+        Args:
+            said: the refusal's words, in lower case.
+            sent: what it refuses.
+
+        Returns:
+            Whether anything is left to try.
+        """
+        return False
 
     def temperature(self, request: Request) -> float:
         """What the configuration says, else what the request asks for."""
         return request.temperature if self._temperature is None else self._temperature
 
-    def shown(self, response: httpx.Response, message: str) -> str:
-        """A failure in words that are safe to show."""
-        if self._key:
-            message = message.replace(self._key, "…")
-        if len(message) > _MOST_MESSAGE:
-            message = message[:_MOST_MESSAGE] + "…"
-        return f"{self.name}: {response.status_code} {message or kind_of(response)}"
+    def texts(self, request: Request) -> tuple[str, str]:
+        """System and user text; for a model without a system role all of it is the user's."""
+        if self.abilities.merged:
+            return "", f"{request.system}\n\n{request.user}" if request.system else request.user
+        return request.system, request.user
 
-    async def _call(self, request: Request) -> Completion:
-        body = self.body(request)
-        response = await self._send("POST", self.url(), json.dumps(body, ensure_ascii=False).encode())
-        if response.status_code == 200:
-            return self.completion(response)
-        error = self.failure(response, body)
-        error.facts += self.facts(response)
-        if isinstance(error, Throttled):
-            error.facts += of_refusal(response.text, error.retry_after)
-        elif isinstance(error, BadRequest) and not isinstance(error, RefusedParameter):
-            error.facts += of_refusal(response.text)
-        raise error
+    # --- what came back
+    def completed(
+        self,
+        request: Request,
+        answer: Answer,
+        text: str,
+        *,
+        finish: str,
+        spent: Spent | None,
+        thought: bool = False,
+        why: str = "",
+    ) -> Completion:
+        """The completion, its text brought into form; or raise what it is instead.
 
-    def facts(self, response: httpx.Response) -> tuple[Fact, ...]:
-        """What a response's headers say about limits."""
-        return of_headers(response.headers.raw, requests_a_day=self.requests_a_day)
+        Args:
+            finish: as `answer.finish_of` gives it.
+            spent: None: the provider did not say.
+            thought: it thought, whether or not a text came.
+            why: in whose words a text was refused.
+        """
+        allowed = self.allowance
+        most = max(LEAST_CHARS, CHARS_A_TOKEN * (request.max_tokens + allowed))
+        text, cut = border.completed(text, most)
+        failure: ProviderError | None = None
+        if finish == "refused":
+            failure = Refused(f"{self.name}: {self.model} refuses this content{f' ({why})' if why else ''}")
+        elif not text or (finish == "length" and _THOUGHT.match(text) and not _THOUGHT_END.search(text)):
+            if finish == "length" or thought:
+                more = self.abilities.thought(allowed)
+                failure = Transient(
+                    f"{self.name}: {self.model} spent its whole output on thinking"
+                    + ("" if more else "; set model to one that thinks less")
+                )
+            else:
+                failure = Transient(f"{self.name}: {self.model} gave an empty text")
+        if failure is not None:
+            failure.usage = spent
+            failure.facts = self.facts(answer)
+            failure.retry_after = wait_of(answer.headers, "", self._now())
+            raise failure
+        prompt, cached, completion, written = spent or Spent()
+        wait = wait_of(answer.headers, "", self._now())
+        return Completion(
+            text,
+            self.name,
+            self.model,
+            prompt,
+            cached,
+            completion,
+            finish="stop" if finish == "stop" and not cut else "length",
+            facts=self.facts(answer),
+            written_tokens=written,
+            retry_after=None if wait is None else min(wait, SUCCESS_WAIT),
+        )
 
-    async def _send(self, method: str, url: httpx.URL, content: bytes | None) -> httpx.Response:
+    def failure(self, answer: Answer, body: Mapping[str, Any]) -> ProviderError:
+        """The class of a response that is no answer."""
+        now = now_of(answer.headers, self._now())
+        return self.failed(answer, refusal.read(answer.status, answer.content, now), body)
+
+    def mistaken(self, answer: Answer, error: Any, body: Mapping[str, Any]) -> ProviderError:
+        """The class of a 200 that holds no text but an `error`, or words in its place, or nonsense."""
+        now = now_of(answer.headers, self._now())
+        told = refusal.read(answer.status, {"error": error} if error else answer.content, now)
+        if error or told.spoken:
+            return self.failed(answer, told, body)
+        return Transient(f"{self.name}: something else than an answer came back ({answer.kind})")
+
+    def failed(self, answer: Answer, told: Told, body: Mapping[str, Any]) -> ProviderError:
+        """The class of what was told instead of a text, with all that it says about limits and waits."""
+        sent = [name for name in self.optional if name in self.parameters(body)]
+        sent += ["system"] if body and not self.abilities.merged else []
+        found = refusal.verdict(told, sent, self.model)
+        waits = (wait_of(answer.headers, told.words, self._now()), told.wait)
+        wait = max((each for each in waits if each is not None), default=None)
+        window = window_of(" ".join((told.words, *told.codes)))
+        error = self._error(answer, told, found, wait, window)
+        error.retry_after = error.retry_after if isinstance(error, Throttled) else wait
+        error.sure = found.sure
+        error.facts = self.facts(answer, told) + self.said(told)
+        if found.kind in {Kind.LIMIT, Kind.LARGE, Kind.REQUEST}:
+            error.facts += of_refusal(told.words, wait if found.kind is Kind.LIMIT else None)
+        return error
+
+    def _error(
+        self, answer: Answer, told: Told, found: refusal.Verdict, wait: float | None, window: str
+    ) -> ProviderError:
+        status = told.status or answer.status
+        shown = f"{self.name}: {status} {refusal.shown(told.message, self._key) or answer.kind}"
+        unclear = not found.sure or (found.kind is Kind.REQUEST and not found.lesson)
+        if wait and unclear:  # who says when to come back has not shut the door
+            return Transient(shown)
+        match found.kind:
+            case Kind.KEY:
+                # what is said of a wrong key often quotes it, in more or less of its letters
+                quoting = "key" in told.words and status in {400, 401}
+                return BadKey(f"{self.name}: {status} the key is refused" if quoting else shown)
+            case Kind.BILL:
+                return BadKey(f"{self.name}: {status} the account is out of credit or over its budget")
+            case Kind.MODEL if status == 429:
+                return BadModel(f"{self.name}: this key has no quota for {self.model}")
+            case Kind.MODEL:
+                return BadModel(shown if told.message else f"{shown}; is base_url right?")
+            case Kind.CONTENT:
+                return Refused(shown)
+            case Kind.LIMIT:
+                return Throttled(shown, self.limit_wait(wait, window), window)
+            case Kind.FAULT:
+                return ServerFault(shown)
+            case Kind.PASSING:
+                return Transient(shown)
+            case Kind.REQUEST if found.lesson or status in {400, 415, 422}:
+                return RefusedParameter(shown, found.lesson)
+            case _:
+                return BadRequest(shown)
+
+    def limit_wait(self, wait: float | None, window: str) -> float | None:
+        """The wait that a refusal means when it says `wait` of a limit over `window`."""
+        return wait
+
+    def said(self, told: Told) -> tuple[Fact, ...]:
+        """What a refusal's own fields say about limits."""
+        return ()
+
+    def facts(self, answer: Answer, told: Told | None = None) -> tuple[Fact, ...]:
+        """What a response's headers, and those that stand in a refusal, say about limits."""
+        now = now_of(answer.headers, self._now())
+        found = of_headers(answer.headers.raw, requests_a_day=self.requests_a_day, now=now)
+        if told is not None and told.headers:
+            inner = [(name.encode(), value.encode()) for name, value in told.headers.items()]
+            found += of_headers(inner, requests_a_day=self.requests_a_day, now=now)
+        return found
+
+    # --- one call
+    async def _learning(self, request: Request, call: _Calling) -> Completion:
+        """One call, repeated while the model teaches us what it does not take."""
+        abilities = self.abilities
+        while True:
+            known, body = abilities.generation, self.body(request)
+            call.made += 1
+            try:
+                completion = await self._call(request, body)
+            except RefusedParameter as refused:
+                # what was learned meanwhile, by another call, is tried before anything is learned from this refusal
+                again = call.made <= MOST_REPEATS and (known != abilities.generation or self._learn(refused, body))
+                if not again:
+                    abilities.give_up()
+                    raise
+            else:
+                abilities.answered()
+                return completion
+
+    def _learn(self, refused: RefusedParameter, body: Mapping[str, Any]) -> bool:
+        """Whether the call is worth repeating: it will be made otherwise than this one was."""
+        name = refused.parameter
+        if not name:
+            return self.abilities.guess([name for name in self.optional if name not in _LIMITS])
+        if name == "system":
+            return self.abilities.merge()
+        if name in _LEVELS and self.think_more(str(refused).lower(), self.parameters(body).get(name)):
+            return True
+        return self.abilities.drop(name)
+
+    async def _call(self, request: Request, body: dict[str, Any]) -> Completion:
+        # what cannot be written is left out: no text of ours may end a call before it is made
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "ignore")
+        answer = await self._send("POST", self.url(), content)
+        if 200 <= answer.status < 300:
+            return self.completion(request, body, answer)
+        raise self.failure(answer, body)
+
+    async def _send(self, method: str, url: httpx.URL, content: bytes | None, *, most: int = MOST_ANSWERED) -> Answer:
         """One request. Raises `NotSent` when it surely did not leave, `Transient` when nobody knows."""
         try:
-            return await self._client.ask(method, url, content, self._headers)
+            return await self._client.ask(method, url, content, self._headers, most=most)
         except httpx.TransportError as error:
             # httpx-aiohttp calls a connection cut after the request "ConnectTimeout": only the cause tells them apart.
             cause = error.__cause__
@@ -213,68 +410,41 @@ class HttpProvider(ABC):
             raise Transient(f"{self.name}: connection lost ({type(cause or error).__name__})") from None
         except UnicodeEncodeError:
             raise BadKey(f"{self.name}: the key holds a character that no key has") from None
-        except (httpx.DecodingError, aiohttp.ClientError) as error:
+        except TooMuch as error:
+            raise Transient(f"{self.name}: an answer that no text needs ({error})") from None
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             raise Transient(f"{self.name}: broken answer ({type(error).__name__})") from None
 
-
-def refused_parameter(message: str, body: dict[str, Any], optional: tuple[str, ...]) -> str | None:
-    """The optional parameter of ours that a refusal is about, if it is about one."""
-    if _UNSUPPORTED.search(message):
-        return next((name for name in optional if name in body and name in message), None)
-    return None
+    def _now(self) -> float | None:
+        return None if self._wall is None else self._wall()
 
 
-def wait_of(response: httpx.Response, message: str) -> float | None:
-    """Seconds to wait: the longer of the header's and the body's word ("try again in 7m12.5s"); None: not said."""
-    found = [seconds for seconds in (_header_wait(response), body_wait(message)) if seconds is not None]
-    return max(found) if found else None
+class _Calling:
+    """How many requests one call took so far."""
+
+    __slots__ = ("made",)
+
+    def __init__(self) -> None:
+        self.made = 0
 
 
-def window_of(message: str) -> str:
-    """Which window a refusal is about: "day", "minute" or ""."""
-    if _DAY.search(message):
-        return "day"
-    return "minute" if _MINUTE.search(message) else ""
+_LEVELS: Final = frozenset({"reasoning_effort", "thinkingConfig"})  # parameters that say how much it may think
+_LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens"})  # without one an answer may be as long as it likes
 
 
-def _header_wait(response: httpx.Response) -> float | None:
-    headers = response.headers
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after", "")
-        if not value:
-            return None
-        if value.strip()[:1].isdigit():
-            return max(0.0, float(value.strip().removesuffix("s")))
-        then, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError, IndexError):  # a header that says nothing we can read
-        return None
-
-
-def body_wait(message: str) -> float | None:
-    match = _AGAIN.search(message)
-    if match is None:
-        return None
-    return sum(float(number) * _UNIT[unit] for number, unit in _PIECE.findall(match[1]))
-
-
-def json_object(content: bytes) -> dict[str, Any]:
-    """The JSON object in a body; empty when it holds none."""
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def count_of(value: Any) -> int:
-    """A count as a provider gives it; 0 for anything else."""
-    return value if isinstance(value, int) and value > 0 else 0
-
-
-def kind_of(response: httpx.Response) -> str:
-    """What came instead of an answer: its content type and length, never its text."""
-    kind = response.headers.get("content-type", "no content type").partition(";")[0]
-    return f"{kind[:40]}, {len(response.content)} bytes"
+def _unpacked(data: bytes, headers: httpx.Headers, most: int) -> bytes:
+    packing = headers.get("content-encoding", "").strip().lower()
+    if packing in {"", "identity"}:
+        return data
+    if packing not in {"gzip", "x-gzip", "deflate"}:
+        raise TooMuch(f"packed as {packing[:20]}")
+    for bits in (47, -15):  # gzip and zlib by their first bytes; then deflate without any
+        unpacker = zlib.decompressobj(bits)
+        try:
+            found = unpacker.decompress(data, most + 1)
+        except zlib.error:
+            continue
+        if len(found) > most:
+            raise TooMuch(f"more than {most:,} bytes")
+        return found
+    raise TooMuch("broken packing")

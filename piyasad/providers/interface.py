@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from piyasad.model import Class, IntentKind, Length
 from piyasad.providers.limit_facts import Fact
@@ -52,9 +52,21 @@ class Request:
     brief: Brief | None = None
 
 
+class Spent(NamedTuple):
+    """Tokens that a provider counted. `cached` (read from its cache) and `written` (to it) are part of `prompt`."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    written: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A text and what it cost. Token counts are the provider's own; `calls` counts retries and fallbacks."""
+    """A text and what it cost. Token counts are the provider's own, 0 where it does not tell.
+
+    The text is in the form of `language/border.py`; `calls` counts retries and fallbacks.
+    """
 
     text: str
     provider: str
@@ -66,21 +78,33 @@ class Completion:
     finish: str = "stop"
     calls: int = 1
     facts: tuple[Fact, ...] = ()  # what the answer said about limits
+    written_tokens: int = 0
+    requests: int = 1  # HTTP requests of this call: more than one when the model taught us what it refuses
+    retry_after: float | None = None  # s; it answered and asks to wait all the same
+
+    @property
+    def spent(self) -> Spent:
+        """Its token counts together."""
+        return Spent(self.prompt_tokens, self.cached_tokens, self.completion_tokens, self.written_tokens)
 
 
 class ProviderError(Exception):
     """A call that gave no text. The message is safe to show: no key, no URL with a secret.
 
-    `usage` is (prompt, cached, completion) tokens when the provider said that it charged them all the same; `facts`
-    what it said about its limits.
+    `usage` are the tokens when the provider said that it charged them all the same; `facts` what it said about its
+    limits; `retry_after` the seconds that it asks to wait, whatever the failure; `requests` how many it took. Not
+    `sure`: the class is a guess, for the refusal's words say nothing clear.
     """
 
-    usage: tuple[int, int, int] | None = None
+    usage: Spent | None = None
     facts: tuple[Fact, ...] = ()
+    retry_after: float | None = None
+    requests: int = 1
+    sure: bool = True
 
 
 class Throttled(ProviderError):
-    """A limit was met; `retry_after` is in seconds (None: not told). `window` is "minute", "day" or ""."""
+    """A limit was met. `window` is "second", "minute", "hour", "day", "month" or ""."""
 
     def __init__(self, message: str, retry_after: float | None = None, window: str = "") -> None:
         super().__init__(message)

@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from piyasad.clock import DAY
+from piyasad.providers.waits import moment
 
 LONGER_THAN_MINUTES: Final = 3_600.0  # a window that takes longer than this to refill is a day's
+MOST_LIMIT: Final = 10**12
 SURE_SECONDS: Final = 5.0  # shorter resets may be rounded up so far that they prove nothing
 
 _UNITS: Final = {"requests": "r", "req": "r", "tokens": "t", "input-tokens": "it", "output-tokens": "ot"}
-_PERIODS: Final = {"minute": "pm", "day": "pd"}
+_PERIODS: Final = {"second": "ps", "minute": "pm", "hour": "ph", "day": "pd", "month": "_month"}
 _WHATS: Final = ("limit", "remaining", "reset")
 
 
@@ -31,14 +32,13 @@ def _names() -> dict[bytes, tuple[str, str, str]]:
             found[f"x-ratelimit-{what}-{unit}".encode()] = (short, "", what)
             for period, ending in _PERIODS.items():
                 found[f"x-ratelimit-{what}-{unit}-{period}".encode()] = (short, ending, what)
+    for what in _WHATS:  # OpenRouter's, and the IETF draft's: requests, of a window that only the reset tells
+        found[f"x-ratelimit-{what}".encode()] = found[f"ratelimit-{what}".encode()] = ("r", "?", what)
     return found
 
 
 _HEADERS: Final = _names()
-_PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-_NUMBER: Final = r"(\d+(?:,\d{3})*)"
+_NUMBER: Final = r"(\d{1,15}(?:,\d{3}){0,5})"
 _GROQ: Final = re.compile(  # "on tokens per day (TPD): Limit 100000, Used 99990, Requested 500"; OpenAI's are alike
     rf"\((RPM|RPD|TPM|TPD|ITPM|OTPM)\): Limit:? {_NUMBER}(?:, Used:? {_NUMBER})?", re.IGNORECASE
 )
@@ -54,18 +54,21 @@ class Fact:
     more.
     """
 
-    name: str  # rpm, tpm, itpm, otpm, rpd or tpd
+    name: str  # the limit's key in the configuration: rpm, tpm, itpm, otpm, rpd, …
     limit: int | None = None
     left: int | None = None
     reset: float | None = None
     refused: bool = False  # said in a refusal
 
 
-def of_headers(headers: Iterable[tuple[bytes, bytes]], *, requests_a_day: bool = False) -> tuple[Fact, ...]:
+def of_headers(
+    headers: Iterable[tuple[bytes, bytes]], *, requests_a_day: bool = False, now: float | None = None
+) -> tuple[Fact, ...]:
     """The facts in a response's headers.
 
     Args:
         headers: names and values, as they came.
+        now: Unix time by the provider's clock, for resets that are times of day.
         requests_a_day: plain `x-ratelimit-*-requests` are the day's (Groq); else the time that they take to refill
             tells which window they are about, and without such a sign they are the minute's.
     """
@@ -79,14 +82,17 @@ def of_headers(headers: Iterable[tuple[bytes, bytes]], *, requests_a_day: bool =
         return ()
     if ("it", "pm") in rows or ("ot", "pm") in rows:
         rows.pop(("t", "pm"), None)  # Anthropic's plain "tokens" repeat whichever of the two is tighter
+    if ("r", "?") in rows:
+        rows.setdefault(("r", ""), rows.pop(("r", "?")))  # what says its unit is believed rather
     facts = []
     for (unit, told), row in rows.items():
-        limit, left, reset = _count(row.get("limit")), _count(row.get("remaining")), duration(row.get("reset"))
+        limit, left, reset = _count(row.get("limit")), _count(row.get("remaining")), moment(row.get("reset"), now)
         if limit is None and left is None:
             continue
         period = told or ("pd" if unit == "r" and requests_a_day else _period(limit, left, reset))
-        if f"{unit}{period}" in _KNOWN:
-            facts.append(Fact(f"{unit}{period}", limit, left, reset))
+        key = "tokens_per_month" if (unit, period) == ("t", "_month") else f"{unit}{period}"
+        if key in _KNOWN:
+            facts.append(Fact(key, limit, left, reset))
     return tuple(facts)
 
 
@@ -112,20 +118,6 @@ def of_gemini(quota_id: str, value: str) -> Fact | None:
     return Fact(name, limit or None, refused=True)
 
 
-def duration(text: str | None) -> float | None:
-    """Seconds of "7m12.5s", "120ms" or "33011.4"; None for a time of day and for nothing."""
-    if not text:
-        return None
-    pieces = _PIECE.findall(text)
-    if pieces and "".join(map("".join, pieces)) == text:
-        return sum(float(number) * _SECONDS[unit] for number, unit in pieces)
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds <= DAY * 31 else None  # larger ones are dates
-
-
 def _period(limit: int | None, left: int | None, reset: float | None) -> str:
     """Which window refills so slowly: a bucket of `limit` that lacks `limit - left` is full again in `reset`."""
     if limit is None or left is None or reset is None or left >= limit:
@@ -134,18 +126,18 @@ def _period(limit: int | None, left: int | None, reset: float | None) -> str:
     return "pd" if whole > LONGER_THAN_MINUTES and reset > SURE_SECONDS else "pm"
 
 
-_KNOWN: Final = frozenset({"rpm", "tpm", "itpm", "otpm", "rpd", "tpd"})
+_KNOWN: Final = frozenset({"rps", "rpm", "rph", "rpd", "tpm", "tph", "tpd", "itpm", "otpm", "tokens_per_month"})
 
 
 def _int(text: str) -> int:
-    return int(text.replace(",", ""))
+    return min(int(text.replace(",", "")[:15]), MOST_LIMIT)
 
 
 def _count(text: str | None) -> int | None:
     if not text:
         return None
     try:
-        value = float(text)
+        value = float(text[:40].partition(",")[0].partition(";")[0])  # "100, 100;w=60" of the IETF draft
     except ValueError:
         return None
-    return int(value) if 0 <= value <= 1e12 else None
+    return int(value) if 0 <= value <= MOST_LIMIT else None

@@ -6,35 +6,18 @@ The gateway calls it through `HttpProvider`'s interface. It never waits and neve
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
 
-from piyasad.providers.http import (
-    Client,
-    HttpProvider,
-    RefusedParameter,
-    count_of,
-    json_object,
-    kind_of,
-    refused_parameter,
-    wait_of,
-    window_of,
-)
-from piyasad.providers.interface import (
-    BadKey,
-    BadModel,
-    BadRequest,
-    Completion,
-    ProviderError,
-    Refused,
-    Request,
-    ServerFault,
-    Throttled,
-    Transient,
-)
+from piyasad.providers.abilities import FIRST_ALLOWANCE
+from piyasad.providers.answer import Answer, count_of, finish_of, first_count, json_object, object_of, rows_of, text_of
+from piyasad.providers.http import HttpProvider
+from piyasad.providers.interface import Completion, Request, Spent
 
-_KEY_WORDS: Final = re.compile(r"api[ _-]?key", re.IGNORECASE)
+_EFFORTS: Final = ("none", "minimal", "low", "default")  # the least thinking first
+_THOUGHTS: Final = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 
 
 def reasoning(model: str) -> tuple[str | None, int]:
@@ -57,119 +40,92 @@ def reasoning(model: str) -> tuple[str | None, int]:
 class OpenAIProvider(HttpProvider):
     """`base_url` carries its version (…/v1)."""
 
-    optional = ("temperature", "reasoning_effort", "max_completion_tokens", "max_tokens")
+    optional = ("temperature", "reasoning_effort", "reasoning", "max_completion_tokens", "max_tokens")
 
-    def __init__(
-        self,
-        name: str,
-        base_url: str,
-        key: str,
-        model: str,
-        client: Client,
-        *,
-        temperature: float | None = None,
-    ) -> None:
-        super().__init__(name, base_url, key, model, client, temperature=temperature)
+    def __init__(self, name: str, base_url: str, key: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(name, base_url, key, *args, **kwargs)
         self._url = httpx.URL(f"{self._base}/chat/completions")
-        self._reasoning = reasoning(model)
+        self._unified = self._url.host.endswith("openrouter.ai")  # one field for the thinking of every model
+        self._reasoning = reasoning(self.model)
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
-        self._limit = "max_completion_tokens" if self._url.host.endswith("openai.com") else "max_tokens"
+        self._limits = ("max_tokens", "max_completion_tokens")
+        if self._url.host.endswith("openai.com"):
+            self._limits = ("max_completion_tokens", "max_tokens")
 
     @property
-    def allowance(self) -> int:
-        return self._reasoning[1]
-
-    def use_model(self, model: str) -> None:
-        """Go on with another model, which may think otherwise."""
-        super().use_model(model)
-        self._reasoning = reasoning(model)
+    def thinks(self) -> int:
+        learned = self.abilities.thinking
+        return max(self._reasoning[1], FIRST_ALLOWANCE if learned in _EFFORTS[1:] else 0)
 
     def url(self) -> httpx.URL:
         return self._url
 
     def body(self, request: Request) -> dict[str, Any]:
-        effort, allowance = self._reasoning
+        system, user = self.texts(request)
+        effort = self.abilities.thinking or self._reasoning[0]
+        messages = [{"role": "system", "content": system}] if system else []
+        without = self.abilities.without
+        limit = next((name for name in self._limits if name not in without), self._limits[0])
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [
-                {"role": "system", "content": request.system},
-                {"role": "user", "content": request.user},
-            ],
-            self._limit: request.max_tokens + allowance,
+            "messages": [*messages, {"role": "user", "content": user}],
+            limit: request.max_tokens + self.allowance,
             "temperature": self.temperature(request),
         }
-        if effort is not None:
+        if self._unified:
+            body["reasoning"] = {"enabled": False}
+        elif effort is not None:
             body["reasoning_effort"] = effort
-        for name in self._dropped:
+        for name in without:
             body.pop(name, None)
         return body
 
-    def forgo(self, parameter: str) -> None:
-        """Remember what this model refuses; the output limit has two names, the other one is tried first."""
-        if parameter == "max_tokens" and "max_completion_tokens" not in self._dropped:
-            self._limit = "max_completion_tokens"
-        elif parameter == "max_completion_tokens" and "max_tokens" not in self._dropped:
-            self._limit = "max_tokens"
-        super().forgo(parameter)
+    def think_more(self, said: str, sent: object) -> bool:
+        """The least effort beyond the refused one; of those that the refusal names, if it names any."""
+        at = _EFFORTS.index(sent) if sent in _EFFORTS else len(_EFFORTS)
+        named = [effort for effort in _EFFORTS if effort != sent and re.search(rf"['\"`]{effort}['\"`]", said)]
+        least = next(iter(named or _EFFORTS[at + 1 : 3]), None)
+        return least is not None and self.abilities.think(least)
 
-    def completion(self, response: httpx.Response) -> Completion:
-        answer = json_object(response.content)
-        if not answer:
-            raise Transient(f"{self.name}: something else than an answer came back ({kind_of(response)})")
-        usage = _usage(answer.get("usage"))
-        choices = answer.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    def completion(self, request: Request, body: Mapping[str, Any], answer: Answer) -> Completion:
+        found = json_object(answer.content)
+        choices = rows_of(found.get("choices"))
+        error = found.get("error") or next((choice["error"] for choice in choices if choice.get("error")), None)
+        if error or not choices:
+            raise self.mistaken(answer, error, body)
+        texts = [(choice, self._text(choice)) for choice in choices]
+        choice, text = next(((each, text) for each, text in texts if text.strip()), texts[0])
+        message = object_of(choice.get("message"))
+        finish = finish_of(choice.get("finish_reason"))
+        if not text.strip() and message.get("refusal"):
+            finish = "refused"
+        usage = object_of(found.get("usage"))
+        thought = any(message.get(name) for name in _THOUGHTS) or _thoughts(usage) > 0
+        spent = _spent(usage)
+        return self.completed(request, answer, text, finish=finish, spent=spent, thought=thought)
+
+    @staticmethod
+    def _text(choice: Mapping[str, Any]) -> str:
         message = choice.get("message")
-        message = message if isinstance(message, dict) else {}
-        text, finish = message.get("content"), str(choice.get("finish_reason") or "stop")
-        text = text.strip() if isinstance(text, str) else ""
-        failure: ProviderError | None = None
-        if finish == "content_filter" or (not text and message.get("refusal")):
-            failure = Refused(f"{self.name}: {self.model} refuses this content")
-        elif not text:
-            why = "spent its whole output on thinking" if finish == "length" else "gave an empty text"
-            failure = Transient(f"{self.name}: {self.model} {why}")
-        if failure is not None:
-            failure.usage = usage
-            raise failure
-        prompt, cached, spent = usage or (0, 0, 0)
-        return Completion(text, self.name, self.model, prompt, cached, spent, finish=finish, facts=self.facts(response))
-
-    def failure(self, response: httpx.Response, body: dict[str, Any]) -> ProviderError:
-        status = response.status_code
-        error = json_object(response.content).get("error")
-        error = error if isinstance(error, dict) else {"message": error} if isinstance(error, str) else {}
-        message, code, kind = (str(error.get(name) or "") for name in ("message", "code", "type"))
-        shown = self.shown(response, message)
-        if "insufficient_quota" in {code, kind} or status == 402:
-            return BadKey(f"{self.name}: {status} the account is out of credit or over its monthly budget")
-        if status == 429:
-            if message.startswith("Request too large"):
-                return BadRequest(shown)
-            return Throttled(shown, wait_of(response, message), window_of(message))
-        if status == 401 or (status == 403 and error) or (status == 400 and _KEY_WORDS.search(message)):
-            return BadKey(f"{self.name}: {status} the key is refused")  # their text may quote the key
-        if status == 404 or code in {"model_not_found", "model_decommissioned"}:
-            return BadModel(shown if message else f"{shown}; is base_url right?")
-        if code in {"content_filter", "content_policy_violation"}:
-            return Refused(shown)
-        if status in {400, 422}:
-            named = error.get("param")
-            parameter = named if named in self.optional and named in body else None
-            parameter = parameter or refused_parameter(message, body, self.optional)
-            return RefusedParameter(shown, parameter) if parameter else BadRequest(shown)
-        if status >= 500:
-            return ServerFault(shown)
-        if status in {403, 408, 409, 425} or 300 <= status < 400:
-            return Transient(shown)
-        return BadRequest(shown)
+        if message is None:
+            message = choice.get("delta")
+        content = message.get("content") if isinstance(message, dict) else message
+        return text_of(content) or text_of(choice.get("text"))
 
 
-def _usage(usage: Any) -> tuple[int, int, int] | None:
-    """Prompt, cached and completion tokens; None when the provider did not say."""
-    if not isinstance(usage, dict):
+def _spent(usage: Mapping[str, Any]) -> Spent | None:
+    """What was used; None when the provider did not say."""
+    prompt = first_count((usage,), ("prompt_tokens", "input_tokens"))
+    completion = first_count((usage,), ("completion_tokens", "output_tokens"))
+    if not prompt and not completion:
         return None
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else usage.get("prompt_cache_hit_tokens")
-    return count_of(usage.get("prompt_tokens")), count_of(cached), count_of(usage.get("completion_tokens"))
+    details = (object_of(usage.get("prompt_tokens_details")), object_of(usage.get("input_tokens_details")), usage)
+    cached = first_count(details, ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"))
+    written = first_count(details, ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"))
+    cached = min(cached, prompt)
+    return Spent(prompt, cached, completion, min(written, prompt - cached))
+
+
+def _thoughts(usage: Mapping[str, Any]) -> int:
+    return count_of(object_of(usage.get("completion_tokens_details")).get("reasoning_tokens"))

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from piyasad.sandbox.llm_control import Control, LlmKey
 from piyasad.sandbox.llm_dialects import Answer, Anthropic, Dialect, Gemini, OpenAI, Question
-from piyasad.sandbox.llm_faults import PLAIN, ApiError, Fault
+from piyasad.sandbox.llm_faults import ODD_TEXTS, PLAIN, ApiError, Fault, reshaped, verbatim
 from piyasad.sandbox.llm_flaws import KINDS, Flaws, Scene, flaw
 from piyasad.sandbox.llm_limits import Account, Limits, Refusal
 from piyasad.sandbox.llm_text import MESSAGE_TOKENS, count_tokens, cut, write
@@ -194,7 +194,8 @@ class LlmServer:
                 account = self._account(key)
                 return await self._complete(dialect, request, key, account)
             except ApiError as error:
-                return dialect.error(error, account)
+                response = dialect.error(error, account)
+                return reshaped(response, error.form) if error.form else response
             except _Stop as stop:
                 return stop.response
 
@@ -215,7 +216,7 @@ class LlmServer:
         fault = self._fault(key, model)
         if fault is not None:
             tally.faults += 1
-            await self._before(fault, request, model, tally)
+            await self._before(fault, dialect, request, question, tally)
         self._check(question)
         prompt = sum(count_tokens(text) + MESSAGE_TOKENS for text in question.texts)
         now = time.monotonic()
@@ -227,7 +228,7 @@ class LlmServer:
         if high > 0:
             await asyncio.sleep(self._rng.uniform(low, high))
         kind = fault.kind if fault else ""
-        text, finish = self._write(question, kind, tally)
+        text, finish = self._write(question, fault, tally)
         spent = count_tokens(text)
         cached = self._cached(key, question, now)
         account.settle(admitted, spent - question.most)
@@ -236,15 +237,21 @@ class LlmServer:
         tally.cached_tokens += cached
         tally.completion_tokens += spent
         self._number += 1
-        answer = dialect.answer(question, Answer(self._number, text, finish, prompt, cached, spent))
-        data = json.dumps(answer, ensure_ascii=False).encode()
+        answer = dialect.answer(question, Answer(self._number, text, finish, prompt, cached, spent, kind == "parts"))
+        # half a surrogate pair travels as its escape
+        data = json.dumps(answer, ensure_ascii=kind == "text").encode()
         return await self._send(kind, request, data, dialect.headers(account, now))
 
-    def _write(self, question: Question, fault: str, tally: Tally) -> tuple[str, str]:
+    def _write(self, question: Question, fault: Fault | None, tally: Tally) -> tuple[str, str]:
         """The answer, perhaps flawed, within its limit; and its finish reason."""
         text, finish = write(question.texts[-1], self._rng), "stop"
-        if fault in {"empty", "refusal"}:
-            return "", "content_filter" if fault == "refusal" else "stop"
+        kind = fault.kind if fault is not None else ""
+        if kind in {"empty", "refusal"}:
+            return "", "content_filter" if kind == "refusal" else "stop"
+        if fault is not None and kind == "thinks_first" and question.most < fault.tokens:
+            return "", "length"
+        if fault is not None and kind == "text":
+            return ODD_TEXTS.get(fault.text, fault.text), "stop"
         kind = self.flaws.draw(self._flaw_rng)
         if kind:
             tally.flawed += 1
@@ -306,8 +313,26 @@ class LlmServer:
             return fault
         return None
 
-    async def _before(self, fault: Fault, request: web.Request, model: str, tally: Tally) -> None:
+    async def _before(
+        self, fault: Fault, dialect: Dialect, request: web.Request, question: Question, tally: Tally
+    ) -> None:
         """The faults that come before anything is admitted or counted."""
+        try:
+            await self._strike(fault, dialect, request, question, tally)
+        except ApiError as error:
+            error.form = fault.form
+            raise
+
+    async def _strike(
+        self, fault: Fault, dialect: Dialect, request: web.Request, question: Question, tally: Tally
+    ) -> None:
+        model = question.model
+        if fault.kind == "answer":
+            raise _Stop(verbatim(fault))
+        if fault.kind == "no_system" and question.system:
+            raise dialect.no_system(model)
+        if fault.kind == "must_think" and question.thoughtless:
+            raise dialect.must_think(model)
         if fault.kind == "hang":
             closing = self._closing
             with contextlib.suppress(TimeoutError):

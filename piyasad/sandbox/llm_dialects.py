@@ -26,6 +26,7 @@ class Question:
     texts: tuple[str, ...]  # all messages, the system prompt first
     most: int
     given: dict[str, Any]
+    thoughtless: bool = False  # it asks the model not to think
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Answer:
     prompt: int
     cached: int
     spent: int
+    in_parts: bool = False  # thoughts and text as parts of a list
 
 
 class Dialect(Protocol):
@@ -67,6 +69,14 @@ class Dialect(Protocol):
         """The body of GET /models."""
         ...
 
+    def no_system(self, model: str) -> ApiError:
+        """The refusal of a system text by a model that knows no such role."""
+        ...
+
+    def must_think(self, model: str) -> ApiError:
+        """The refusal of a model that cannot but think."""
+        ...
+
 
 def _texts(ok: bool, problem: str) -> None:
     if not ok:
@@ -88,7 +98,8 @@ class OpenAI:
         _texts(good, "'messages' : minimum number of items is 1")
         most = int(body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_MAX_TOKENS)
         system = messages[0]["content"] if messages[0].get("role") == "system" else ""
-        return Question(body["model"], system, tuple(m["content"] for m in messages), most, body)
+        thoughtless = body.get("reasoning_effort") in {"none", "minimal"} or body.get("reasoning") == {"enabled": False}
+        return Question(body["model"], system, tuple(m["content"] for m in messages), most, body, thoughtless)
 
     def answer(self, question: Question, answer: Answer) -> dict[str, Any]:
         return {
@@ -99,7 +110,10 @@ class OpenAI:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": answer.text},
+                    "message": {
+                        "role": "assistant",
+                        "content": self._parts(answer) if answer.in_parts else answer.text,
+                    },
                     "logprobs": None,
                     "finish_reason": answer.finish,
                 }
@@ -128,6 +142,20 @@ class OpenAI:
         rows = [{"id": name, "object": "model", "created": 1_750_000_000, "owned_by": "sandbox"} for name in models]
         return {"object": "list", "data": rows}
 
+    def no_system(self, model: str) -> ApiError:
+        text = "Unsupported value: 'messages[0].role' does not support 'system' with this model."
+        return ApiError(400, text, "invalid_request_error", "unsupported_value", "messages[0].role")
+
+    def must_think(self, model: str) -> ApiError:
+        return ApiError(
+            400, "Reasoning is mandatory for this endpoint and cannot be disabled.", "invalid_request_error"
+        )
+
+    def _parts(self, answer: Answer) -> list[dict[str, Any]]:
+        """As Mistral's thinking models give it."""
+        thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hmm"}]}
+        return [thought, {"type": "text", "text": answer.text}]
+
 
 class Gemini:
     """generateContent: no limit headers; the wait and the quota's name stand in the error's details."""
@@ -154,13 +182,15 @@ class Gemini:
         config = body.get("generationConfig")
         config = config if isinstance(config, dict) else {}
         most = int(config.get("maxOutputTokens") or DEFAULT_MAX_TOKENS)
-        return Question(request.match_info["model"], system, (system, *texts), most, config)
+        thoughtless = config.get("thinkingConfig") in ({"thinkingBudget": 0}, {"thinkingLevel": "minimal"})
+        return Question(request.match_info["model"], system, (system, *texts), most, config, thoughtless)
 
     def answer(self, question: Question, answer: Answer) -> dict[str, Any]:
         reason = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}[answer.finish]
         candidate: dict[str, Any] = {"finishReason": reason, "index": 0}
         if answer.text:
-            candidate["content"] = {"parts": [{"text": answer.text}], "role": "model"}
+            thought = [{"text": "hmm", "thought": True}] if answer.in_parts else []
+            candidate["content"] = {"parts": [*thought, {"text": answer.text}], "role": "model"}
         return {
             "candidates": [candidate],
             "usageMetadata": {
@@ -206,6 +236,13 @@ class Gemini:
             "models": [{"name": f"models/{name}", "supportedGenerationMethods": ["generateContent"]} for name in models]
         }
 
+    def no_system(self, model: str) -> ApiError:
+        return ApiError(400, f"Developer instruction is not enabled for models/{model}", "invalid_request_error")
+
+    def must_think(self, model: str) -> ApiError:
+        text = "Budget 0 is invalid. This model only works in thinking mode."
+        return ApiError(400, text, "invalid_request_error")
+
 
 class Anthropic:
     """Messages: limits per minute in `anthropic-ratelimit-*` headers."""
@@ -234,16 +271,18 @@ class Anthropic:
         good = good and all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in messages)
         _texts(good, "messages: at least one message is required")
         texts = (system, *(m["content"] for m in messages))
-        return Question(body["model"], system, texts, int(body["max_tokens"]), body)
+        thoughtless = body.get("thinking") == {"type": "disabled"}
+        return Question(body["model"], system, texts, int(body["max_tokens"]), body, thoughtless)
 
     def answer(self, question: Question, answer: Answer) -> dict[str, Any]:
         reason = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}[answer.finish]
+        thought = [{"type": "thinking", "thinking": "hmm", "signature": "x"}] if answer.in_parts else []
         return {
             "id": f"msg_sandbox_{answer.number}",
             "type": "message",
             "role": "assistant",
             "model": question.model,
-            "content": [{"type": "text", "text": answer.text}] if answer.text else [],
+            "content": [*thought, {"type": "text", "text": answer.text}] if answer.text else [],
             "stop_reason": reason,
             "usage": {
                 "input_tokens": answer.prompt - answer.cached,
@@ -285,6 +324,13 @@ class Anthropic:
 
     def listing(self, models: tuple[str, ...]) -> dict[str, Any]:
         return {"data": [{"type": "model", "id": name, "display_name": name} for name in models], "has_more": False}
+
+    def no_system(self, model: str) -> ApiError:
+        return ApiError(400, "system: Extra inputs are not permitted", "invalid_request_error")
+
+    def must_think(self, model: str) -> ApiError:
+        text = "thinking: this model cannot be used with thinking disabled"
+        return ApiError(400, text, "invalid_request_error")
 
 
 def _parts(content: Any) -> list[str]:

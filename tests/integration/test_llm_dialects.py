@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 
+from piyasad.providers.answer import Answer
 from piyasad.providers.anthropic import AnthropicProvider
 from piyasad.providers.gemini import GeminiProvider
 from piyasad.providers.http import HttpProvider, make_client
@@ -161,5 +163,5 @@ def test_a_gemini_model_gets_what_it_takes(model: str, config: dict[str, object]
 def test_a_key_without_quota_for_a_model_is_no_wait() -> None:
     made = GeminiProvider("gemini", "http://127.0.0.1/v1beta", KEY, "gemini-2.5-pro", make_client())
     text = "* Quota exceeded for metric: generate_content_free_tier_requests, limit: 0, model: gemini-2.5-pro"
-    answer = httpx.Response(429, json={"error": {"code": 429, "message": text, "status": "RESOURCE_EXHAUSTED"}})
-    assert isinstance(made.failure(answer, {}), BadModel)
+    body = {"error": {"code": 429, "message": text, "status": "RESOURCE_EXHAUSTED"}}
+    assert isinstance(made.failure(Answer(429, httpx.Headers(), json.dumps(body).encode()), {}), BadModel)

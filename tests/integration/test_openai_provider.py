@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from piyasad.providers.http import Client, make_client, wait_of, window_of
+from piyasad.providers.http import Client, make_client
 from piyasad.providers.interface import (
     BadKey,
     BadModel,
@@ -24,6 +24,7 @@ from piyasad.providers.interface import (
     Transient,
 )
 from piyasad.providers.openai import OpenAIProvider
+from piyasad.providers.waits import wait_of, window_of
 from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
 from piyasad.sandbox.llm_faults import Fault
 from piyasad.sandbox.llm_limits import Limits
@@ -231,7 +232,7 @@ async def test_what_can_never_pass_a_limit_is_a_bad_request(llm: LlmServer, url:
     ],
 )
 def test_waits_are_read_from_headers_and_bodies(headers: dict[str, str], message: str, wait: float | None) -> None:
-    assert wait_of(httpx.Response(429, headers=headers), message) == pytest.approx(wait)
+    assert wait_of(httpx.Headers(headers), message) == pytest.approx(wait)
 
 
 def test_the_window_of_a_refusal_is_read() -> None:

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piyasad.gateway.quota.quota import Limits, Quota, Ticket
-from piyasad.providers.limit_facts import Fact, duration, of_gemini, of_headers, of_refusal
+from piyasad.providers.interface import Spent
+from piyasad.providers.limit_facts import Fact, of_gemini, of_headers, of_refusal
+from piyasad.providers.waits import moment
 from tests.virtual import HandClock
 
 
@@ -146,7 +148,7 @@ def test_gemini_s_other_quotas_are_nobody_s() -> None:
     ],
 )
 def test_durations(text: str, seconds: float | None) -> None:
-    found = duration(text)
+    found = moment(text, None)
     assert found == seconds if seconds is None else found == pytest.approx(seconds)
 
 
@@ -191,7 +193,7 @@ def test_what_others_used_is_counted_until_it_is_forgotten(clock: HandClock) -> 
     quota = Quota(Limits(rpm=10), clock)
     ticket = quota.reserve(1, 1)
     assert ticket is not None
-    quota.settle(ticket, 1, 0, 1)
+    quota.settle(ticket, Spent(1, 0, 1))
     quota.learn([Fact("rpm", 10, 4)], ticket)
     assert row(quota, "rpm")[1] == 4
     quota.learn([Fact("rpm", 10, 9)], ticket)
@@ -260,8 +262,8 @@ def test_a_provider_s_word_about_our_own_calls_takes_nothing_away(
             used = int(amount * share)
             left = then if early else provider.left(clock.mono())
             entry[1] = float(used)
-            mine.settle(ticket, used, 0, 0)
-            plain.settle(twin, used, 0, 0)
+            mine.settle(ticket, Spent(used, 0, 0))
+            plain.settle(twin, Spent(used, 0, 0))
             mine.learn([Fact("tpm", 300, left)], ticket)
         else:
             clock.advance(seconds)

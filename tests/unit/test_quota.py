@@ -16,7 +16,10 @@ from piyasad.clock import LoopClock
 from piyasad.gateway.estimate import Estimator
 from piyasad.gateway.quota.quota import WAY_SECONDS, Limits, Quota, next_reset
 from piyasad.model import Usage
+from piyasad.providers.interface import Spent
 from tests.virtual import NOON, HandClock, run_virtual
+
+TOKENS = 1
 
 
 def most_in_window(events: list[tuple[float, int]], seconds: float) -> int:
@@ -45,7 +48,7 @@ def test_what_was_not_used_comes_back() -> None:
     assert made
     assert lost
     assert refused
-    quota.settle(made, 15, 0, 5)
+    quota.settle(made, Spent(15, 0, 5))
     quota.refund(lost)
     quota.keep_request(refused)
     assert quota.remaining() == pytest.approx({"rpm": 1 / 3, "tpm": 0.8})
@@ -58,7 +61,7 @@ def test_cached_tokens_are_free_where_the_provider_says_so() -> None:
         quota = Quota(Limits(tpm=100, counts_cached=counts), HandClock())
         ticket = quota.reserve(60, 0)
         assert ticket
-        quota.settle(ticket, 60, 50, 0)
+        quota.settle(ticket, Spent(60, 50, 0))
         assert quota.remaining()["tpm"] == pytest.approx(left)
 
 
@@ -75,7 +78,7 @@ def test_concurrency_is_capped() -> None:
     assert ticket
     assert quota.reserve(1, 1) is None
     assert 0 < quota.wait(1, 1) < 1
-    quota.settle(ticket, 1, 0, 1)
+    quota.settle(ticket, Spent(1, 0, 1))
     assert quota.reserve(1, 1)
 
 
@@ -88,7 +91,7 @@ def test_the_wait_is_until_enough_is_free() -> None:
     quota = Quota(Limits(tpm=100), clock)
     ticket = quota.reserve(100, 0)
     assert ticket
-    quota.settle(ticket, 100, 0, 0)
+    quota.settle(ticket, Spent(100, 0, 0))
     clock.now += 20
     wait = quota.wait(1, 0)
     assert 39 < wait < 42
@@ -121,7 +124,7 @@ def test_a_call_under_way_counts_however_long_it_takes() -> None:
     assert ticket
     clock.now += 300
     assert quota.reserve(1, 1) is None
-    quota.settle(ticket, 1, 0, 1)
+    quota.settle(ticket, Spent(1, 0, 1))
     assert quota.reserve(1, 1)
 
 
@@ -131,7 +134,7 @@ def test_a_fixed_day_starts_anew_at_its_reset_and_not_when_the_clock_is_set_back
     quota = Quota(Limits(rpd=1, reset="00:00 America/Los_Angeles"), clock)
     ticket = quota.reserve(1, 1)
     assert ticket
-    quota.settle(ticket, 1, 0, 1)
+    quota.settle(ticket, Spent(1, 0, 1))
     clock.offset -= 3600
     clock.now += 110
     assert quota.reserve(1, 1) is None
@@ -173,10 +176,10 @@ def test_other_limits_after_a_reload_forget_nothing() -> None:
     done, flying = quota.reserve(400, 0), quota.reserve(100, 0)
     assert done
     assert flying
-    quota.settle(done, 400, 0, 0)
+    quota.settle(done, Spent(400, 0, 0))
     quota.change(Limits(rpm=5, tpm=500, tpd=5000, reset="00:00 Europe/Istanbul"))
     assert quota.remaining() == pytest.approx({"rpm": 1.0, "tpm": 0.0, "tpd": 0.9})
-    quota.settle(flying, 50, 0, 0)
+    quota.settle(flying, Spent(50, 0, 0))
     assert quota.remaining() == pytest.approx({"rpm": 1.0, "tpm": 0.1, "tpd": 0.9})
 
 
@@ -186,7 +189,7 @@ def test_answers_to_people_have_a_reserve_that_melts_in_the_last_hour() -> None:
     quota = Quota(Limits(tpd=1000, reset="00:00 Europe/Istanbul"), clock, paced=True)
     ticket = quota.reserve(900, 0, 2)
     assert ticket
-    quota.settle(ticket, 900, 0, 0)
+    quota.settle(ticket, Spent(900, 0, 0))
     assert quota.reserve(50, 0, 2) is None
     assert 3600 < quota.wait(50, 0, 2) < 7200 - 1700
     assert quota.reserve(40, 0, 0)
@@ -198,11 +201,11 @@ def test_answers_to_people_have_a_reserve_that_melts_in_the_last_hour() -> None:
 def test_the_lasting_rate_uses_the_whole_day_and_never_more() -> None:
     clock = HandClock()
     quota = Quota(Limits(tpd=86_400), clock)
-    assert quota.lasting()["tpd"] == pytest.approx(1.0, rel=0.15)
+    assert quota.lasting()[TOKENS] == pytest.approx(1.0, rel=0.15)
     ticket = quota.reserve(43_200, 0)
     assert ticket
-    quota.settle(ticket, 43_200, 0, 0)  # half a day's tokens at once: the rest must last the same day
-    assert quota.lasting()["tpd"] == pytest.approx(0.45, rel=0.01)
+    quota.settle(ticket, Spent(43_200, 0, 0))  # half a day's tokens at once: the rest must last the same day
+    assert quota.lasting()[TOKENS] == pytest.approx(0.45, rel=0.01)
 
 
 def lasting_after(*hours: float) -> float:
@@ -213,9 +216,9 @@ def lasting_after(*hours: float) -> float:
         for _ in range(10):
             ticket = quota.reserve(int(used / 10), 0)
             assert ticket
-            quota.settle(ticket, int(used / 10), 0, 0)
+            quota.settle(ticket, Spent(int(used / 10), 0, 0))
             clock.now += 360.0
-    return quota.lasting()["tpd"] * 3600
+    return quota.lasting()[TOKENS] * 3600
 
 
 FAIR = 950.0  # a twenty-fourth of a rolling day less its reserve
@@ -257,7 +260,7 @@ def test_no_sliding_minute_holds_more_than_the_limits(
     for _ in range(400):
         clock.now += rng.expovariate(1 / mean_gap)
         for end, ticket, prompt, completion in [row for row in flying if row[0] <= clock.now]:
-            quota.settle(ticket, prompt, 0, completion)  # type: ignore[arg-type]
+            quota.settle(ticket, Spent(prompt, 0, completion))  # type: ignore[arg-type]
             flying.remove((end, ticket, prompt, completion))
         prompt, completion = rng.randint(1, 150), rng.randint(1, 50)
         ticket = quota.reserve(prompt, completion)
@@ -288,7 +291,7 @@ def test_a_saturated_quota_is_used_to_the_full(limits: Limits) -> None:
                 await asyncio.sleep(max(0.001, min(quota.wait(60, 40), 1.0)))
                 continue
             events.append((clock.mono(), 1))
-            asyncio.get_running_loop().call_later(rng.uniform(0.1, 1.0), quota.settle, ticket, 60, 0, 40)
+            asyncio.get_running_loop().call_later(rng.uniform(0.1, 1.0), quota.settle, ticket, Spent(60, 0, 40))
         await asyncio.sleep(2)
         return events
 

@@ -26,7 +26,7 @@ from piyasad.gateway.quota.quota import Limits, Quota
 from piyasad.gateway.route import Route
 from piyasad.gateway.sharing import SILENT_SECONDS, Sharing, State
 from piyasad.model import Usage
-from piyasad.providers.interface import Provider
+from piyasad.providers.interface import Provider, Spent
 from piyasad.store.buckets import Ask, Remembered, Shape, SharedEmptied, SharedLost, Verdict
 from tests.unit.test_quota import most_in_window
 from tests.virtual import run_virtual
@@ -165,7 +165,7 @@ class Shard:
                 self.house.admitted.append((self.clock.mono(), amount))
                 await asyncio.sleep(rng.random())
                 self.house.note(amount)
-                self.quota.settle(ticket, amount, 0, 0)
+                self.quota.settle(ticket, Spent(amount, 0, 0))
 
 
 class House:

@@ -87,7 +87,7 @@ async def ask(settings: Settings, env: Mapping[str, str], clock: Clock, names: S
         names: providers of the route that have all they need.
     """
     gateway = settings.gateway.model_copy(update={"route": tuple(dict.fromkeys(names))})
-    providers = HttpProviders()
+    providers = HttpProviders(clock.wall)
     try:
         endpoints = (
             open_endpoints(settings.model_copy(update={"gateway": gateway}), env, clock, providers) if names else []
@@ -168,6 +168,7 @@ def _places(
     settings: Settings, env: Mapping[str, str], endpoints: Sequence[Endpoint]
 ) -> Iterator[tuple[Endpoint, str, str]]:
     """Each endpoint with how it is called in a finding and where its key comes from ("" without one)."""
+    endpoints = [endpoint for endpoint in endpoints if not endpoint.standby]
     seen: dict[str, int] = {}
     for endpoint in endpoints:
         place = _place(settings, env, endpoint)

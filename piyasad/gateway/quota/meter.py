@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from piyasad.clock import DAY
 
 MINUTE: Final = 60.0
+HOUR: Final = 3_600.0
 RESERVE: Final = 0.10  # share of a day with a reset that is kept for answers to people
 # s before the room falls silent (or the reset) over which it melts: in one hour two or three bots could not say it all
 RESERVE_MELTS: Final = 7200.0
@@ -81,7 +82,7 @@ class Meter(Protocol):
 
     @property
     def long(self) -> bool:
-        """Whether it counts over a day or more."""
+        """Whether it counts over an hour or more."""
         ...
 
     def mirror(self, total: int, now: float) -> None:
@@ -184,7 +185,7 @@ class Sliding:
 
     @property
     def long(self) -> bool:
-        return self.seconds >= DAY
+        return self.seconds >= HOUR
 
     def mirror(self, total: int, now: float) -> None:
         self.advance(now)

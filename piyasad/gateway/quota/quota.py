@@ -14,8 +14,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from piyasad.clock import DAY, Clock
-from piyasad.gateway.quota.meter import MINUTE, UNKNOWN_WAIT, Ahead, Daily, Meter, Sliding, never, seconds
+from piyasad.gateway.quota.budget import LONGEST_MONTH, next_month
+from piyasad.gateway.quota.meter import HOUR, MINUTE, UNKNOWN_WAIT, Ahead, Daily, Meter, Sliding, never, seconds
 from piyasad.model import Usage
+from piyasad.providers.interface import Spent
 from piyasad.providers.limit_facts import Fact
 
 # How much later than our admission a provider may count a request: a call that is under way longer counts from its
@@ -23,17 +25,27 @@ from piyasad.providers.limit_facts import Fact
 WAY_SECONDS: Final = 1.0
 RESET_MARGIN: Final = 2.0  # seconds after a daily reset before the new day is used: clocks differ
 MOST_STRETCH: Final = 1000.0
+DISBELIEF_SECONDS: Final = 3600.0  # how long a limit is believed under which nothing can be asked
 
+_UTC: Final = ZoneInfo("UTC")
 _REQUESTS, _TOKENS, _INPUT, _OUTPUT, MONEY = range(5)
 _METERS: Final = (
+    ("rps", _REQUESTS),
     ("rpm", _REQUESTS),
     ("tpm", _TOKENS),
     ("itpm", _INPUT),
     ("otpm", _OUTPUT),
+    ("rph", _REQUESTS),
+    ("tph", _TOKENS),
     ("rpd", _REQUESTS),
     ("tpd", _TOKENS),
+    ("tokens_per_month", _TOKENS),
 )
+_KINDS: Final = dict(_METERS)
 _DAYS: Final = frozenset({"rpd", "tpd"})
+_MONTH: Final = "tokens_per_month"
+_LONG: Final = _DAYS | {"rph", "tph", _MONTH}  # paced, and counted anew from what the store says was used
+_WINDOWS: Final = {"s": (1.0, 20), "m": (MINUTE, 600), "h": (HOUR, 720)}  # by a limit's last letter: seconds, slots
 
 Amounts = tuple[int, int, int, int, int]
 """Requests, tokens, input tokens, output tokens, millionths of a US dollar."""
@@ -43,12 +55,16 @@ Amounts = tuple[int, int, int, int, int]
 class Limits:
     """What a key may use; None: no limit. `reset` is "rolling" or "HH:MM TZ"."""
 
+    rps: int | None = None
     rpm: int | None = None
+    rph: int | None = None
+    rpd: int | None = None
     tpm: int | None = None
+    tph: int | None = None
+    tpd: int | None = None
     itpm: int | None = None
     otpm: int | None = None
-    rpd: int | None = None
-    tpd: int | None = None
+    tokens_per_month: int | None = None
     concurrency: int | None = None
     counts_cached: bool = True
     reset: str = "rolling"
@@ -57,7 +73,7 @@ class Limits:
         """One shard's part. Rounded down: a limit too small to be shared leaves nothing."""
         if share >= 1:
             return self
-        names = ("rpm", "tpm", "itpm", "otpm", "rpd", "tpd", "concurrency")
+        names = (*_KINDS, "concurrency")
         return replace(self, **{n: math.floor(getattr(self, n) * share) for n in names if getattr(self, n) is not None})
 
 
@@ -75,7 +91,7 @@ class LimitRow:
 class Ticket:
     """A reservation: what is in flight for one call. It is closed exactly once."""
 
-    __slots__ = ("amounts", "at", "freed", "meters", "on_close", "open")
+    __slots__ = ("amounts", "at", "freed", "meters", "on_close", "open", "used")
 
     def __init__(self, amounts: Amounts, at: float, meters: list[tuple[str, Meter, int]]) -> None:
         self.amounts = amounts
@@ -83,6 +99,7 @@ class Ticket:
         self.meters = meters  # those it was reserved on: a reload may change the quota's
         self.freed = [meter.freed for _, meter, _ in meters]
         self.open = True
+        self.used: Amounts = (0, 0, 0, 0, 0)  # once it is closed
         self.on_close: Callable[[Amounts, float], None] | None = None  # told what was used, and its age in seconds
 
 
@@ -159,7 +176,7 @@ class Quota:
             day = name in _DAYS
             meter = before.get(name) if same_day or not day else None
             if meter is None:
-                meter = self._day(limit, now) if day else Sliding(limit, MINUTE, 600)
+                meter = self._day(limit, now) if day else self._window(name, limit, now)
                 meter.advance(now)
                 if name in before:  # the day is counted otherwise now: all of it counts as of today
                     meter.settle(before[name].settled + before[name].inflight, now)
@@ -167,7 +184,7 @@ class Quota:
             meters.append((name, meter, kind))
         meters += [(name, meter, MONEY) for name, meter in self._money]
         self._meters = meters
-        self._daily = [(meter, kind) for name, meter, kind in meters if name in _DAYS or kind == MONEY]
+        self._paced = [(meter, kind) for name, meter, kind in meters if name in _LONG or kind == MONEY]
 
     def learn(self, facts: Iterable[Fact], ticket: Ticket | None) -> None:
         """Follow what the provider said: its limits, and what it says is left when that is less than we think.
@@ -175,16 +192,26 @@ class Quota:
         To be called after the call's ticket was closed. What a provider says is as old as the call: what was used then
         and was given back or fell out of a window since is not held against what is left now.
         """
-        new = False
-        for fact in facts:
-            if fact.limit and fact.limit != self._said.get(fact.name, (0,))[0]:
-                self._said[fact.name] = (fact.limit, "a refusal" if fact.refused else "headers", self._clock.wall())
-                new = True
+        new, at = False, self._clock.wall()
+        heard = [fact for fact in facts if fact.refused or ticket is None or _plausible(fact, ticket)]
+        for fact in heard:
+            if fact.limit:
+                new = new or fact.limit != self._said.get(fact.name, (0,))[0]
+                self._said[fact.name] = (fact.limit, "a refusal" if fact.refused else "headers", at)
         if new:
             self._build()
-        for fact in facts:
+        for fact in heard:
             if fact.left is not None:
                 self._lower(fact, fact.left, ticket)
+
+    def _disbelieve(self, name: str) -> bool:
+        """Forget what was said of a limit under which nothing could be asked any more, to hear of it anew."""
+        said = self._said.get(name)
+        if said is None or self._clock.wall() - said[2] < DISBELIEF_SECONDS:
+            return False
+        del self._said[name]
+        self._build()
+        return True
 
     def _lower(self, fact: Fact, left: int, ticket: Ticket | None) -> None:
         """Count what others must have used of this key, as far as the provider's word proves it."""
@@ -244,7 +271,7 @@ class Quota:
             if meter.settled + meter.inflight + amounts[kind] > meter.limit and amounts[kind]:
                 return None
         if rank and self.paced:
-            for meter, kind in self._daily:
+            for meter, kind in self._paced:
                 if meter.settled + meter.inflight + amounts[kind] > meter.limit - meter.kept(now) and amounts[kind]:
                     return None
         for _, meter, kind in self._meters:
@@ -252,19 +279,18 @@ class Quota:
         self.running += 1
         return Ticket(amounts, now, self._meters)
 
-    def settle(self, ticket: Ticket, prompt: int, cached: int, completion: int, cost: int = 0) -> None:
+    def settle(self, ticket: Ticket, spent: Spent, cost: int = 0, *, requests: int = 1) -> None:
         """The call was made and used this."""
-        if not self.limits.counts_cached:
-            prompt = max(0, prompt - cached)
-        self._close(ticket, (1, prompt + completion, prompt, completion, cost))
+        prompt = spent.prompt if self.limits.counts_cached else max(0, spent.prompt - spent.cached)
+        self._close(ticket, (requests, prompt + spent.completion, prompt, spent.completion, cost))
 
-    def keep(self, ticket: Ticket) -> None:
+    def keep(self, ticket: Ticket, *, requests: int = 1) -> None:
         """Nobody knows what the call used: all of it counts as used."""
-        self._close(ticket, ticket.amounts)
+        self._close(ticket, (requests, *ticket.amounts[1:]))
 
-    def keep_request(self, ticket: Ticket) -> None:
-        """The call was refused: it counts as a request without tokens."""
-        self._close(ticket, (1, 0, 0, 0, 0))
+    def keep_request(self, ticket: Ticket, *, requests: int = 1) -> None:
+        """The call was refused: it counts as so many requests without tokens."""
+        self._close(ticket, (requests, 0, 0, 0, 0))
 
     def refund(self, ticket: Ticket) -> None:
         """The call was not made."""
@@ -273,7 +299,7 @@ class Quota:
     def _close(self, ticket: Ticket, used: Amounts) -> None:
         if not ticket.open:
             return
-        ticket.open = False
+        ticket.open, ticket.used = False, used
         self.running -= 1
         now = self._clock.mono()
         at = min(now, ticket.at + WAY_SECONDS)
@@ -300,11 +326,14 @@ class Quota:
         now = self._clock.mono()
         amounts = (1, prompt + completion, prompt, completion, cost)
         longest = max(0.0, self._held - now, min(self._paused - now, UNKNOWN_WAIT))
-        for _, meter, kind in self._meters:
+        for name, meter, kind in self._meters:
             if amounts[kind]:
-                longest = max(longest, meter.wait(amounts[kind], now))
+                wait = meter.wait(amounts[kind], now)
+                if math.isinf(wait) and self._disbelieve(name):
+                    return UNKNOWN_WAIT
+                longest = max(longest, wait)
         if rank and self.paced:
-            for meter, kind in self._daily:
+            for meter, kind in self._paced:
                 if amounts[kind]:
                     longest = max(longest, meter.unkept(amounts[kind], now))
         if self._concurrency is not None and self.running >= self._concurrency:
@@ -338,28 +367,31 @@ class Quota:
     def follow(self, idle: Callable[[float], float]) -> None:
         """Take over for how many seconds before a reset nobody speaks."""
         self._idle = idle
-        for meter, _ in self._daily:
+        for meter, _ in self._paced:
             if isinstance(meter, Daily):
                 meter.idle = idle
 
-    def lasting(self, ahead: Ahead = seconds) -> dict[str, float]:
-        """By daily limit (rpd, tpd): the highest constant rate per unit of `ahead` that lasts.
+    def lasting(self, ahead: Ahead = seconds) -> dict[int, float]:
+        """Of requests (0) and tokens (1), where an hour's, a day's or a month's limit holds them: the highest constant
+        rate per unit of `ahead` that lasts.
 
-        It never meets the limit less the reserve for answers, before the reset or in any later part of a rolling day.
+        It never meets the limit less the reserve for answers, before the reset or in any later part of a rolling one.
         """
-        now = self._clock.mono()
-        names = {_REQUESTS: "rpd", _TOKENS: "tpd"}
-        return {names[kind]: meter.sustainable(now, ahead) for meter, kind in self._daily if kind != MONEY}
+        now, found = self._clock.mono(), dict[int, float]()
+        for meter, kind in self._paced:
+            if kind != MONEY:
+                found[kind] = min(found.get(kind, math.inf), meter.sustainable(now, ahead))
+        return found
 
     def restore(self, rows: Iterable[Usage]) -> None:
-        """Count what earlier processes used in this day: of a shard's share, the same share."""
+        """Count what earlier processes used: of a shard's share, the same share."""
         now = self._clock.mono()
         for _, meter, age, amount in self.spent(rows, self._share):
             meter.advance(now)
             meter.settle(amount, now - age)
 
     def spent(self, rows: Iterable[Usage], share: float = 1.0) -> Iterator[tuple[str, Meter, float, int]]:
-        """What of earlier usage counts today: daily limit, its meter, age in seconds, amount.
+        """What of earlier usage still counts: limit, its meter, age in seconds, amount.
 
         Rows are by the hour: each counts from its hour's end.
         """
@@ -369,13 +401,18 @@ class Quota:
             counted = row.prompt - (0 if self.limits.counts_cached else row.cached) + row.completion
             amounts = (math.ceil(row.requests * share), math.ceil(counted * share))
             for name, meter, kind in self._meters:
-                if name in _DAYS and meter.spent_since(age, now):
+                if name in _LONG and meter.spent_since(age, now):
                     yield name, meter, age, amounts[kind]
 
     def forget_days(self) -> None:
-        """Begin the days' counts anew; `restore` is to follow."""
-        self._meters = [row for row in self._meters if row[0] not in _DAYS]
+        """Begin the counts of hours, days and months anew; `restore` is to follow."""
+        self._meters = [row for row in self._meters if row[0] not in _LONG]
         self._build()
+
+    def _window(self, name: str, limit: int, now: float) -> Meter:
+        if name != _MONTH:
+            return Sliding(limit, *_WINDOWS[name[-1]])
+        return Daily(limit, self._clock.wall, _next_month, now, longest=LONGEST_MONTH, reserve=0.0)
 
     def _day(self, limit: int, now: float) -> Meter:
         reset = self.limits.reset
@@ -384,6 +421,15 @@ class Quota:
         made = Daily(limit, self._clock.wall, lambda wall: next_reset(wall - RESET_MARGIN, reset) + RESET_MARGIN, now)
         made.idle = self._idle
         return made
+
+
+def _next_month(wall: float) -> float:
+    return next_month(wall, _UTC)
+
+
+def _plausible(fact: Fact, ticket: Ticket) -> bool:
+    """Whether a limit is no smaller than what the provider has just admitted."""
+    return fact.limit is None or fact.limit >= ticket.used[_KINDS[fact.name]]
 
 
 def next_reset(wall: float, reset: str) -> float:
