@@ -165,16 +165,16 @@ def contains_term(spoken: list[str] | tuple[str, ...], term: tuple[str, ...]) ->
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text. Figures (3.5), ordinals (3. çeyrek) and "vb." do not end one."""
-    found: list[str] = []
+    found: list[list[str]] = []
     for raw in _SENTENCE_END.split(text):
         part = raw.strip()
         if not part:
             continue
-        if found and _runs_on(found[-1], part):
-            found[-1] = f"{found[-1]} {part}"
+        if found and _runs_on(found[-1][-1], part):
+            found[-1].append(part)
         else:
-            found.append(part)
-    return found
+            found.append([part])
+    return [" ".join(parts) for parts in found]
 
 
 def _runs_on(before: str, after: str) -> bool:

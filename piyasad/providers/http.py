@@ -248,8 +248,8 @@ class HttpProvider(ABC):
             why: in whose words a text was refused.
         """
         allowed = self.allowance
-        most = max(LEAST_CHARS, CHARS_A_TOKEN * (request.max_tokens + allowed))
-        text, cut = border.completed(text, most)
+        # what is thought aloud before an answer that is too long is no part of it: border.py skips it
+        text, cut = border.completed(text, max(LEAST_CHARS, CHARS_A_TOKEN * request.max_tokens))
         failure: ProviderError | None = None
         if finish == "refused":
             failure = Refused(f"{self.name}: {self.model} refuses this content{f' ({why})' if why else ''}")

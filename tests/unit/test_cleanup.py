@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -352,3 +353,25 @@ def test_english_is_let_pass_where_a_chat_speaks_it(language: str, stops: bool) 
     verdict = guards.check(case("Kur sakin, рынок bekliyor"), checks)
     assert verdict is not None
     assert (verdict.guard, verdict.rewrites) == ("language", 1)
+
+
+HURTING = [
+    "[ ", "![", "[a](", "(*[", "<think ", "<think>", "<|channel|>", "<|channel|>a<|message|>", "*a ", "**", "__", "_a", "~~a", "`",
+    "#a ", "# ", "\n- a", "\n1. a", "\n", "\n**a**", '"', "“a", "a: ", "a - ", "tabii ki! ", "işte mesaj ", "YTD. ", "bu bir ", "vb. ", "1. a",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("front", ["", '"', "<|channel|>", "analysisA", "*a"])
+@pytest.mark.parametrize("unit", HURTING)
+def test_it_takes_no_more_than_the_length_says(front: str, unit: str) -> None:
+    """Eight times the text takes at most some eight times as long; quadratic, it would take 64 times."""
+
+    def seconds(times: int) -> float:
+        text, took = front + unit * times, []
+        for _ in range(2):
+            began = time.process_time()
+            clean(text, NAMES, cut=True)
+            took.append(time.process_time() - began)
+        return min(took)
+
+    assert seconds(2_400) <= 24 * seconds(300) + 0.01
