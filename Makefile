@@ -9,7 +9,7 @@ SEEDS ?= 1-300
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --upgrade -q
 
-.PHONY: help demo test check suite pythons fuzz mutants fuzz bench lock clean
+.PHONY: help demo test check suite pythons fuzz mutants bench lock clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
