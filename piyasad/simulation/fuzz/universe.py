@@ -111,8 +111,9 @@ class Universe:
         mark = f"işaret{self._marks:05d}"
         to, reply_to, words = 0, None, f"{rng.choice(REMARKS)} {mark}"
         way = rng.random()
-        if way < 0.4:
-            to = rng.choice([bot for bot in group.members if bot in world.bots])
+        inside = [bot for bot, status in group.members.items() if status != "kicked"]
+        if way < 0.4 and inside:
+            to = rng.choice(inside)
             words = f"@{self.usernames[to]} {rng.choice(QUESTIONS)} {mark}"
         elif way < 0.6:
             lines = [line for line in list(group.lines.values())[-20:] if isinstance(line.author, Bot)]
