@@ -299,7 +299,7 @@ class InMemoryStore:
         await self._ready()
         for key in keys:
             row = self._db.stimuli.rows.get(key)
-            if row is not None and row.state == "open":
+            if row is not None and self._db.waits(row):
                 self._db.stimuli.move(row, "merged")
 
     async def take_stimulus(self, key: StimulusKey, bot_id: int, *, counts: bool) -> Grant:
@@ -332,7 +332,8 @@ class InMemoryStore:
             return
         taker = self._db.bots.get(row.taken_by or 0)
         ours = taker is not None and taker.owner is not None and taker.owner == self._daemon_id
-        if row.state == "taken" and not (ours and taker is not None and taker.fence == row.taken_fence):
+        ours = ours and taker is not None and taker.fence == row.taken_fence
+        if row.state == "taken" and not ours and not self._db.waits(row):
             return
         row.taken_by = row.taken_fence = None
         self._db.stimuli.move(row, clean(state), clean(reason))

@@ -237,8 +237,9 @@ class Store(Protocol):
         ...
 
     async def close_stimulus(self, key: StimulusKey, state: str, reason: str = "") -> None:
-        """`dropped` with its reason, or `open` to give it back; only what is open or was taken by one of our bots.
+        """`dropped` with its reason, or `open` to give it back.
 
+        Only what is open, or was taken by one of our bots, or by one whose lease or fence has ended since.
         Nothing happens where a row is on its way to answer it: that row's settlement decides.
         """
         ...

@@ -295,10 +295,10 @@ _WAITS = """s.answer_id IS NULL AND (s.state = 'open' OR s.state = 'taken' AND N
     SELECT FROM bot b JOIN daemon d ON d.id = b.owner AND d.expiry > clock_timestamp()
     WHERE b.id = s.taken_by AND b.fence = s.taken_fence))"""
 
-MERGE_STIMULI = """
+MERGE_STIMULI = f"""
 UPDATE stimulus s SET state = 'merged', reason = ''
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS k(chat_id, telegram_id, slot)
-WHERE s.chat_id = k.chat_id AND s.telegram_id = k.telegram_id AND s.slot = k.slot AND s.state = 'open'
+WHERE s.chat_id = k.chat_id AND s.telegram_id = k.telegram_id AND s.slot = k.slot AND {_WAITS}
 """
 
 # A function of the migrations: its statements must each see what was committed before them.
@@ -306,9 +306,9 @@ TAKE_STIMULUS = f"""
 SELECT take_stimulus($1, $2, $3, $4, $5, $6, {TRIES_MOST}, {ANSWERS_SHORT}, {SHORT_SECONDS}, {ANSWERS_DAY})
 """
 
-CLOSE_STIMULUS = """
+CLOSE_STIMULUS = f"""
 UPDATE stimulus s SET state = $4, reason = $5, taken_by = NULL, taken_fence = NULL
-WHERE s.chat_id = $1 AND s.telegram_id = $2 AND s.slot = $3 AND s.answer_id IS NULL AND (s.state = 'open'
+WHERE s.chat_id = $1 AND s.telegram_id = $2 AND s.slot = $3 AND s.answer_id IS NULL AND ({_WAITS}
     OR s.state = 'taken' AND EXISTS (
         SELECT FROM bot b WHERE b.id = s.taken_by AND b.fence = s.taken_fence AND b.owner = $6))
 """

@@ -98,6 +98,26 @@ async def test_only_a_bot_that_we_hold_takes(database: Database) -> None:
     assert await other.take_stimulus(key, 8, counts=False) is Grant.ANSWER
 
 
+async def test_what_was_taken_by_one_that_is_gone_can_be_merged_and_closed(database: Database) -> None:
+    gone, _ = await database.daemon("a", ALI, ttl=9)
+    store, _ = await database.daemon("b", AYSE)
+    keys = [await asked(store, number) for number in (1, 2, 3)]
+    for key in keys:
+        await gone.take_stimulus(key, BOT, counts=True)
+
+    async def end() -> None:
+        await store.merge_stimuli(keys[:1])
+        await store.close_stimulus(keys[1], "dropped", "stale")
+        await store.close_stimulus(keys[2], "open")
+
+    await end()
+    assert await waiting(store) == []
+    await database.advance(9)
+    assert await waiting(store) == keys, "their taker lived till now: nothing was merged or closed"
+    await end()
+    assert await waiting(store) == keys[2:]
+
+
 async def test_the_earlier_messages_of_a_run_are_merged(database: Database) -> None:
     store, _ = await database.ali()
     keys = [await asked(store, number) for number in (1, 2, 3)]
