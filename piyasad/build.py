@@ -244,6 +244,7 @@ def build(
 
     async def recall(bot_ids: Collection[int]) -> None:
         await restore(live, store, slots, clock, bot_ids)
+        await inbound.reclaim()
 
     # what is told before all parts are there is told through a function of them
     refusals = Refusals(live, store, slots, supervisor, lambda bot_id: polling.drop(bot_id))  # noqa: PLW0108

@@ -237,6 +237,7 @@ class Said:
     text: str
     at: float
     restated: bool
+    reply_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

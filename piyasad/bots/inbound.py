@@ -6,6 +6,7 @@ that the stimulus stands in the ledger with it; `stimuli.py` sees to the answer.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +17,9 @@ from piyasad.bots.stimuli import DATE_SECONDS, RUN_SECONDS, STALE_SECONDS, Stimu
 from piyasad.clock import Clock
 from piyasad.model import ANYBODY, Kind, Message, Received
 from piyasad.store.interface import Store
+
+REPLIED_LINES = 30
+"""Only the last lines of a room are replied to (behaviour 2.3)."""
 
 
 class Inbound:
@@ -76,6 +80,14 @@ class Inbound:
         to = self._speaks_to(chat, message)
         if self._hear(message, claim=bool(to)):
             self._stimuli.look(0.0 if to and self._is_fixed(chat, message) else RUN_SECONDS + DATE_SECONDS)
+
+    async def reclaim(self) -> None:
+        """The rooms were read from the ledger: what members asked there is answered, waits, or was dropped."""
+        for chat in list(self._live.chats.values()):
+            for message in chat.room.view().messages[-REPLIED_LINES:]:
+                if message.is_person and message.chat_id == chat.id and self._speaks_to(chat, message):
+                    chat.claim(message.telegram_id)
+            await asyncio.sleep(0)
 
     def _hear(self, message: Message, *, claim: bool) -> bool:
         """Put a person's message into its room; delays there shrink by as much as it heated the room."""

@@ -31,7 +31,7 @@ UNCOUNTED = frozenset({Kind.NOTICE, Kind.FIXED})
 
 async def restore(live: LiveState, store: Store, slots: Slots, clock: Clock, bot_ids: Collection[int]) -> None:
     """Give these bots their hourly counts, texts, short lines, refresh counters and Telegram's windows, and their chats
-    the pace of all bots that we hold (these included).
+    the pace of all bots that we hold (these included). What they answered, or may have, stays answered.
 
     Raises:
         StoreError: the ledger cannot be read. Bots done by then are as they should be; call it again for all.
@@ -49,6 +49,9 @@ async def restore(live: LiveState, store: Store, slots: Slots, clock: Clock, bot
             slots.restore([bot_id], [(bot_id, each.chat_id, each.at) for each in theirs if each.at > now - MINUTE])
             if (bot := live.bots.get(bot_id)) is not None:
                 remind(bot, theirs, now, back)
+            for each in theirs:
+                if (chat := live.chats.get(each.chat_id)) is not None:
+                    chat.claim(each.reply_to)
             await asyncio.sleep(0)
     await _restore_pace(live, store, clock, ids)
 

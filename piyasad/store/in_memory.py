@@ -291,7 +291,10 @@ class InMemoryStore:
             if row.state is not State.FAILED and row.said_at >= since
         ]
         rows.sort(key=lambda row: (row.said_at, row.id))
-        return [Said(row.bot_id or 0, row.chat_id, row.kind, row.text, row.said_at, row.restated) for row in rows]
+        return [
+            Said(row.bot_id or 0, row.chat_id, row.kind, row.text, row.said_at, row.restated, row.reply_to)
+            for row in rows
+        ]
 
     # --- stimuli
 

@@ -281,7 +281,8 @@ LAST = f"SELECT {ROW} FROM message m WHERE m.seen_at IS NOT NULL ORDER BY m.seen
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 SAID = f"""
-SELECT bot_id, chat_id, kind, text, extract(epoch FROM greatest(created_at, sent_at))::float8 AS at, restated
+SELECT bot_id, chat_id, kind, text, extract(epoch FROM greatest(created_at, sent_at))::float8 AS at, restated,
+    reply_to
 FROM message
 WHERE bot_id = ANY ($1::bigint[]) AND state IN ('sending', 'sent', 'uncertain')
     AND created_at >= to_timestamp($2) - make_interval(secs => {LATE_SECONDS})

@@ -371,11 +371,11 @@ async def test_what_bots_said_or_may_have_said_is_told_with_its_text(database: D
         id_ = 1 if state is State.SENT else None
         await store.settle(made, state, telegram_id=id_, at=made.created_at + at)
         await database.advance(1)
-    await claim(store, draft(lease, "yolda"))
+    await claim(store, draft(lease, "yolda", reply_to=4))
     expected = [
         Said(BOT, CHAT, Kind.TOPIC, "satır -5", start, False),
         Said(BOT, CHAT, Kind.TOPIC, "satır 0", start + 2, False),
-        Said(BOT, CHAT, Kind.TOPIC, "yolda", start + 4, False),
+        Said(BOT, CHAT, Kind.TOPIC, "yolda", start + 4, False, reply_to=4),
         Said(BOT, CHAT, Kind.TOPIC, "satır 30", start + 33, True),
     ]
     assert await store.said([BOT], 0) == expected

@@ -78,6 +78,20 @@ def test_a_question_of_ours_stays_claimed() -> None:
     on_daemon(work)
 
 
+def test_after_a_start_no_bot_remarks_on_what_members_asked_before_it() -> None:
+    async def work(here: Daemon) -> None:
+        for text in ("@ali_hoca_bot enflasyon düşer mi?", "sizce dolar ne olur?", "bugün hava güzel"):
+            await here.say(text)
+            await asyncio.sleep(10)
+        asked = [key.telegram_id for key in here.states()]
+        here.chat.claimed.clear()
+        await here.inbound.reclaim()
+        assert list(here.chat.claimed) == asked
+        assert len(asked) == 2
+
+    on_daemon(work)
+
+
 def test_what_is_claimed_is_bounded() -> None:
     async def work(here: Daemon) -> None:
         for number in range(5 * CLAIMED_MOST):

@@ -110,6 +110,18 @@ def test_the_chats_pace_is_that_of_all_bots_that_we_hold() -> None:
     on_daemon(work, given=LIMITED)
 
 
+def test_what_was_answered_or_may_have_been_is_answered_after_a_takeover_too() -> None:
+    async def work(here: Daemon) -> None:
+        await wrote(here, "Bir", ago=30, reply_to=7)
+        claim = await here.store.claim(Draft(ALI, here.bot().fence, CHAT, Kind.REPLY, "İki", "Ali", reply_to=8))
+        assert claim is not None
+        await here.store.settle(claim, State.UNCERTAIN)
+        await restore(here.live, here.store, here.slots, here.clock, [ALI])
+        assert list(here.chat.claimed) == [7, 8]
+
+    on_daemon(work)
+
+
 def test_telegrams_windows_are_refilled() -> None:
     async def work(here: Daemon) -> None:
         here.slots._limits.change(30, 1, 3, 0.0)
