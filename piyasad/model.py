@@ -225,6 +225,7 @@ class Received:
     thread_id: int | None = None
     to: tuple[int, ...] = ()
     mentions: tuple[Mention, ...] = ()
+    handle: str = ""  # the member's @username, without @
 
 
 @dataclass(frozen=True, slots=True)

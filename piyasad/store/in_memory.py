@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from piyasad.clock import DAY
+from piyasad.language.fingerprint import fingerprint
 from piyasad.model import (
     BotRow,
     ChatRow,
@@ -42,6 +43,7 @@ from piyasad.store.interface import (
     StoreError,
 )
 from piyasad.store.memory_database import MemoryDatabase
+from piyasad.store.memory_people import PeopleInMemory
 from piyasad.store.memory_tables import Bot, Chat, Daemon, Row, StimulusRow
 from piyasad.store.partitions import first_kept, start_of
 from piyasad.store.plain_text import clean
@@ -49,7 +51,7 @@ from piyasad.store.plain_text import clean
 __all__ = ["InMemoryStore", "MemoryDatabase"]
 
 
-class InMemoryStore:
+class InMemoryStore(PeopleInMemory):
     """`Store` of one daemon on a shared `MemoryDatabase`."""
 
     def __init__(self, database: MemoryDatabase) -> None:
@@ -223,6 +225,7 @@ class InMemoryStore:
             turn_id=draft.turn_id,
             stimulus=draft.stimulus,
             restated=draft.restated,
+            said_hash=fingerprint(clean(draft.text)),
         )
         if draft.stimulus is not None:
             stimulus = self._db.stimuli.rows[draft.stimulus]
@@ -446,6 +449,7 @@ class InMemoryStore:
             reply_to=said.reply_to,
             thread_id=said.thread_id,
             seen_at=self._db.now(),
+            handle=clean(said.handle),
         )
         self._db.ledger.add(row)
         for bot_id in said.to:

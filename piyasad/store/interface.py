@@ -22,6 +22,7 @@ from piyasad.model import (
     TurnTrace,
     Usage,
 )
+from piyasad.store.people import People
 
 ANSWERS_SHORT, SHORT_SECONDS = 6, 600.0
 """A member gets so many answers in ten minutes (behaviour 2.1) …"""
@@ -52,8 +53,8 @@ class StoreError(Exception):
     """The store could not do it: the connection is down or the database refused. The text is safe to show."""
 
 
-class Store(Protocol):
-    """Durable state, as one daemon sees it. Every method may raise `StoreError`.
+class Store(People, Protocol):
+    """Durable state, as one daemon sees it. Every method may raise `StoreError`. What is about people: `people.py`.
 
     A call ends within a bounded time, and a cancelled one with `CancelledError`, also while the server hangs.
     """

@@ -10,7 +10,7 @@ from piyasad.clock import Clock
 from piyasad.model import Draft, Grant, Kind, State, TurnTrace, Usage
 from piyasad.store import answer_budget
 from piyasad.store.interface import NOTICE_AGAIN_SECONDS
-from piyasad.store.memory_tables import Bot, Chat, Daemon, Ledger, Row, Stimuli, StimulusRow
+from piyasad.store.memory_tables import Bot, Chat, Daemon, Ledger, Row, SaidRow, Stimuli, StimulusRow
 
 
 class MemoryDatabase:
@@ -25,6 +25,9 @@ class MemoryDatabase:
         self.stimuli = Stimuli()
         self.turns: dict[tuple[str, float], TurnTrace] = {}
         self.usage: dict[tuple[float, str, str, str], Usage] = {}
+        self.said: dict[int, SaidRow] = {}
+        self.opted_out: set[bytes] = set()
+        self.forgotten: dict[bytes, float] = {}
 
     def now(self) -> float:
         """The database's clock, Unix seconds."""
@@ -71,8 +74,12 @@ class MemoryDatabase:
         return row.state == "taken" or (row.state == "open" and row.grant in {None, self.grant(row)})
 
     def settle(self, row: Row, state: State, reason: str) -> None:
-        """End a row, with what hangs on it: the stimulus it answers, and its chat's notice."""
+        """End a row, with what hangs on it: the stimulus it answers, its chat's notice, what is kept of it."""
         self.ledger.settle(row, state, reason)
+        if state is State.SENT and row.bot_id is not None:
+            self.said[row.id] = SaidRow(
+                row.said_hash, row.bot_id, row.chat_id, row.telegram_id, row.sent_at or row.created_at
+            )
         stimulus = self.stimuli.rows.get(row.stimulus) if row.stimulus is not None else None
         if stimulus is not None and stimulus.answer_id == row.id:
             if state is State.FAILED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -85,6 +85,8 @@ class Row:
     seen_at: float = 0.0
     stimulus: StimulusKey | None = None
     restated: bool = False
+    said_hash: bytes = b""
+    handle: str = ""
 
     @property
     def said_at(self) -> float:
@@ -106,6 +108,17 @@ class Row:
             self.reply_to,
             self.thread_id,
         )
+
+
+@dataclass(slots=True)
+class SaidRow:
+    """A row of `said`, by the id of its message."""
+
+    hash: bytes
+    bot_id: int
+    chat_id: int
+    telegram_id: int | None
+    at: float
 
 
 class Ledger:
@@ -170,9 +183,16 @@ class Ledger:
 
     def forget(self, before: float) -> None:
         """Drop the rows older than that."""
-        kept = [row for row in self.rows.values() if row.created_at >= before]
-        if len(kept) == len(self.rows):
-            return
+        self.drop(lambda row: row.created_at < before)
+
+    def drop(self, gone: Callable[[Row], bool]) -> int:
+        """Drop those rows; how many there were."""
+        kept = [row for row in self.rows.values() if not gone(row)]
+        if dropped := len(self.rows) - len(kept):
+            self._rebuild(kept)
+        return dropped
+
+    def _rebuild(self, kept: list[Row]) -> None:
         self.rows = {row.id: row for row in kept}
         self.uncertain = sum(row.state is State.UNCERTAIN for row in kept)
         for index in (self._rooms, self._seen, self._claimed, self._unsettled, self._telegram):
@@ -258,10 +278,16 @@ class Stimuli:
 
     def forget(self, before: float) -> None:
         """Drop the rows older than that."""
-        for row in [row for row in self.rows.values() if row.created_at < before]:
+        self.drop(lambda row: row.created_at < before)
+
+    def drop(self, gone: Callable[[StimulusRow], bool]) -> int:
+        """Drop those rows; how many there were."""
+        rows = [row for row in self.rows.values() if gone(row)]
+        for row in rows:
             del self.rows[row.key]
             self._waiting[_place(row.key)].pop(row.key, None)
             self._granted[row.user_id].pop(row.key, None)
+        return len(rows)
 
 
 def _place(key: StimulusKey) -> tuple[int, int]:

@@ -39,6 +39,7 @@ from piyasad.store.connect import for_writing, hang_up, wait_for
 from piyasad.store.failure import KNOWN, as_store_error
 from piyasad.store.migrate import check, migrate
 from piyasad.store.plain_text import clean, clean_json
+from piyasad.store.postgres_people import PeopleOnPostgres, message
 from piyasad.store.writer import LINGER_SECONDS, Writer
 
 log = structlog.stdlib.get_logger(__name__)
@@ -56,13 +57,11 @@ READING_SECONDS = 5.0
 """A command that only reads waits that long for the database."""
 
 
-class PostgresStore:
+class PostgresStore(PeopleOnPostgres):
     """`Store` on a pool and a writer. Made by `connect` or `reading`, never directly."""
 
     def __init__(self, calls: Calls, writer: Writer) -> None:
-        self.writer = writer
-        self._calls = calls
-        self._run = calls.run
+        super().__init__(calls, writer)
         self._daemon_id: str | None = None
 
     @classmethod
@@ -275,7 +274,7 @@ class PostgresStore:
     async def open_stimuli(self, bot_ids: Collection[int], chat_ids: Collection[int], since: float) -> list[Stimulus]:
         rows = await self._run("open_stimuli", sql.OPEN_STIMULI, list(bot_ids), list(chat_ids), since)
         return [
-            Stimulus(row["stimulus_chat_id"], row["stimulus_telegram_id"], row["slot"], _message(row)) for row in rows
+            Stimulus(row["stimulus_chat_id"], row["stimulus_telegram_id"], row["slot"], message(row)) for row in rows
         ]
 
     # --- traces and figures
@@ -303,7 +302,7 @@ class PostgresStore:
         return [(row["bot_id"], row["intent"], row["outcome"], row["n"]) for row in rows]
 
     async def last(self, limit: int) -> list[Message]:
-        return [_message(row) for row in await self._run("last", sql.LAST, limit)]
+        return [message(row) for row in await self._run("last", sql.LAST, limit)]
 
     async def maintain(self, now: float, retention_days: int) -> None:
         async def work(connection: Connection) -> list[str]:
@@ -329,6 +328,7 @@ class PostgresStore:
             [row.reply_to for row in rows],
             [row.thread_id for row in rows],
             *_columns([StimulusKey(row.chat_id, row.telegram_id, bot_id) for row in rows for bot_id in row.to]),
+            [clean(row.handle) for row in rows],
         )
         stored = await self._run("receive", sql.RECEIVE, *columns, again=False)
         return {(row["chat_id"], row["telegram_message_id"]): row["id"] for row in stored}
@@ -339,24 +339,8 @@ def _columns(keys: Collection[StimulusKey]) -> tuple[list[int], list[int], list[
     return [key.chat_id for key in keys], [key.telegram_id for key in keys], [key.bot_id for key in keys]
 
 
-def _message(row: asyncpg.Record) -> Message:
-    return Message(
-        id=row["id"],
-        chat_id=row["chat_id"],
-        bot_id=row["bot_id"],
-        author=row["author"],
-        kind=Kind(row["kind"]),
-        text=row["text"],
-        at=row["at"],
-        telegram_id=row["telegram_message_id"],
-        user_id=row["user_id"],
-        reply_to=row["reply_to"],
-        thread_id=row["thread_id"],
-    )
-
-
 def _messages(rows: Sequence[asyncpg.Record]) -> list[Message]:
-    return sorted(map(_message, rows), key=lambda message: (message.at, message.id))
+    return sorted(map(message, rows), key=lambda message: (message.at, message.id))
 
 
 def _received(row: Received, message_id: int) -> Message:

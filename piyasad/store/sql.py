@@ -26,7 +26,7 @@ _ALIVE = "EXISTS (SELECT FROM daemon d WHERE d.id = b.owner AND d.expiry > clock
 
 # What follows when rows of the ledger end, in the statement that ends them. It needs a part `ended` with the columns
 # `_ENDED` of those rows.
-_ENDED = """m.id, m.chat_id, m.kind, m.state, m.telegram_message_id,
+_ENDED = """m.id, m.chat_id, m.kind, m.state, m.telegram_message_id, m.bot_id, m.said_hash, m.sent_at,
     m.stimulus_chat_id, m.stimulus_telegram_id, m.stimulus_slot"""
 
 _THEN = f"""
@@ -45,6 +45,10 @@ answered AS (
     UPDATE chat c SET notice_at = CASE WHEN c.notice_message_id IS NOT NULL
         THEN c.notice_older + make_interval(secs => {NOTICE_AGAIN_SECONDS}) END
     FROM ended e WHERE c.id = e.chat_id AND e.kind = 'notice' AND e.state = 'failed'
+), kept AS (
+    INSERT INTO said (message_id, hash, bot_id, chat_id, telegram_message_id, sent_at)
+    SELECT id, said_hash, bot_id, chat_id, telegram_message_id, sent_at FROM ended
+    WHERE state = 'sent' AND said_hash IS NOT NULL ON CONFLICT DO NOTHING
 )"""
 
 # --- daemons and leases
@@ -177,9 +181,9 @@ GROUP = f"""
 WITH wanted AS MATERIALIZED (
     SELECT nextval('message_id_seq') AS id, clock_timestamp() AS created_at, c.*
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-        $8::bigint[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::boolean[]) WITH ORDINALITY
-        AS c(bot_id, fence, chat_id, kind, text, author, reply_to, thread_id, turn_id, stimulus_chat_id,
-            stimulus_telegram_id, stimulus_slot, restated, n)
+        $8::bigint[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::boolean[], $22::bytea[])
+        WITH ORDINALITY AS c(bot_id, fence, chat_id, kind, text, author, reply_to, thread_id, turn_id,
+            stimulus_chat_id, stimulus_telegram_id, stimulus_slot, restated, said_hash, n)
     JOIN bot b ON b.id = c.bot_id AND b.fence = c.fence AND b.owner IS NOT NULL
     ORDER BY b.id, c.n FOR SHARE OF b
 ), taken AS (
@@ -193,9 +197,9 @@ WITH wanted AS MATERIALIZED (
     SELECT * FROM wanted w WHERE w.stimulus_slot IS NULL OR w.id IN (SELECT id FROM taken)
 ), inserted AS (
     INSERT INTO message (id, created_at, bot_id, fence, chat_id, kind, text, author, reply_to, thread_id, turn_id,
-        stimulus_chat_id, stimulus_telegram_id, stimulus_slot, restated, state)
+        stimulus_chat_id, stimulus_telegram_id, stimulus_slot, restated, said_hash, state)
     SELECT id, created_at, bot_id, fence, chat_id, kind, text, author, reply_to, thread_id, turn_id,
-        stimulus_chat_id, stimulus_telegram_id, stimulus_slot, restated, 'sending'
+        stimulus_chat_id, stimulus_telegram_id, stimulus_slot, restated, said_hash, 'sending'
     FROM claimed
 ), ended AS (
     UPDATE message m SET state = s.state, reason = s.reason,
@@ -224,12 +228,13 @@ SELECT count(*) FROM ended
 
 RECEIVE = """
 WITH stored AS (
-    INSERT INTO message (chat_id, telegram_message_id, user_id, author, text, created_at, reply_to, thread_id, kind,
-        state, seen_at)
-    SELECT chat_id, telegram_id, user_id, author, text, to_timestamp(at), reply_to, thread_id, 'person', 'received',
-        clock_timestamp()
+    INSERT INTO message (chat_id, telegram_message_id, user_id, author, text, created_at, reply_to, thread_id, handle,
+        kind, state, seen_at)
+    SELECT chat_id, telegram_id, user_id, author, text, to_timestamp(at), reply_to, thread_id, handle, 'person',
+        'received', clock_timestamp()
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::float8[], $7::bigint[],
-        $8::bigint[]) WITH ORDINALITY AS r(chat_id, telegram_id, user_id, author, text, at, reply_to, thread_id, n)
+        $8::bigint[], $12::text[])
+        WITH ORDINALITY AS r(chat_id, telegram_id, user_id, author, text, at, reply_to, thread_id, handle, n)
     ORDER BY n
     ON CONFLICT (chat_id, telegram_message_id, created_at) DO NOTHING
     RETURNING id, chat_id, telegram_message_id, user_id

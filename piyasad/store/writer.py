@@ -19,6 +19,7 @@ import asyncpg
 import structlog
 
 from piyasad.clock import Clock
+from piyasad.language.fingerprint import fingerprint
 from piyasad.model import Claim, Draft, State, TurnTrace, Usage
 from piyasad.store import sql
 from piyasad.store.connect import hang_up
@@ -309,6 +310,7 @@ class Writer:
                 [clean(op.reason) for op in settles],
                 min(times, default=0.0),
                 max(times, default=0.0),
+                [fingerprint(clean(d.text)) for d in drafts],
             )
         self.groups += 1
         self._finish(claims, settles, rows)

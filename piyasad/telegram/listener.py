@@ -90,8 +90,10 @@ def received_of(message: Message) -> Received | None:
         return None
     if message.sender_chat is not None:  # an anonymous administrator or a channel speaks as that chat
         user_id, author = message.sender_chat.id, message.sender_chat.title or "Yönetici"
+        handle = message.sender_chat.username
     elif message.from_user is not None:
         user_id, author = message.from_user.id, message.from_user.full_name
+        handle = message.from_user.username
     else:
         return None
     return Received(
@@ -103,6 +105,7 @@ def received_of(message: Message) -> Received | None:
         at=message.date.timestamp(),
         reply_to=_answered(message),
         thread_id=message.message_thread_id if message.is_topic_message else None,
+        handle=handle or "",
     )
 
 

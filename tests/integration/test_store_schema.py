@@ -18,7 +18,12 @@ from piyasad.store.postgres import PostgresStore
 
 DAY = 86400.0
 DATA = Path(__file__).parents[1] / "data"
-TABLES = {"daemon", "bot", "chat", "message", "turn", "memory", "usage", "schema_migration", "stimulus"}
+TABLES = {"daemon", "bot", "chat", "message", "turn", "memory", "usage", "schema_migration", "stimulus"} | {
+    "said",
+    "opt_out",
+    "forgotten",
+    "member_salt",
+}
 
 
 async def partitions_of(connection: asyncpg.Connection, table: str) -> list[str]:
