@@ -15,19 +15,12 @@ from piyasad.behaviour import topic
 from piyasad.behaviour.people import to_a_person
 from piyasad.language import identity
 from piyasad.language.text import HONORIFICS, fold, is_form_of_name, words_of
+from piyasad.language.vocative import GREETINGS
 
 if TYPE_CHECKING:
     from piyasad.chat.window import Line, RoomView
     from piyasad.model import Message, Received
     from piyasad.personas.profile import Persona
-
-_GREETINGS: Final = frozenset(
-    (
-        "selam", "merhaba", "slm", "mrb", "hey", "ya", "yahu", "peki", "evet", "hayir", "gunaydin", "tesekkurler",
-        "sagol", "tamam", "bak", "bence", "aynen", "hadi", "tebrikler", "bravo", "sayin", "sevgili", "lan", "ee", "e",
-    )
-)  # fmt: skip
-"""Folded words that may stand before a first name that is an address."""
 
 _CLAUSE: Final = re.compile(r"[.!?…,;:\n]+")
 
@@ -200,7 +193,7 @@ def _is_called(spoken: Sequence[str], at: int, line: Line) -> bool:
     titled = after < len(spoken) and spoken[after] in HONORIFICS
     rest = spoken[after + titled :]
     before = spoken[:at]
-    greeted = all(word in _GREETINGS for word in before)
+    greeted = all(word in GREETINGS for word in before)
     if greeted and not rest:
         return True
     if not rest and line.question and len(before) <= 8:

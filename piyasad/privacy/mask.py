@@ -1,41 +1,164 @@
-"""Members' data before it leaves the machine: people become "Üye n", what identifies them is masked.
+"""The one place that masks: what a member wrote, and who wrote it, before any of it leaves for a provider.
 
-`prompt.py` uses it for every line that a person wrote; `Faces.name` turns a model's "Üye 2" back into the name the
-room knows, before the guards look at the text.
+A request comes as parts; the gateway's door asks a `Masker`, one for each chat, for the text that may go. What it masked
+it remembers by the text, as long as the chat's book of names stays the same. `reveal` turns a completion's "Üye 2" back.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from piyasad.model import Message
+from piyasad.privacy import contacts
+from piyasad.privacy.contacts import PLACEHOLDERS
+from piyasad.privacy.digits import Find
+from piyasad.privacy.harmony import reharmonise
+from piyasad.privacy.names import NameBook
+from piyasad.privacy.people import members
+from piyasad.privacy.plain import folded, plain
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_LINK = re.compile(
-    r"(?:https?://|www\.|t\.me/|tg://)\S+|\b[\w-]+\.(?:com|net|org|io|me|co|tr|xyz|info)(?:\.tr)?(?:/\S*)?\b", re.I
-)
-_IBAN = re.compile(
-    r"\bTR\s?\d{2}(?:[ -]?\d{4}){5}[ -]?\d{2}\b|\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){3,7}(?:[ -]?[A-Z0-9]{1,4})?\b"
-)
-_PHONE = re.compile(
-    r"(?<![\d.,])(?:\+|00)\d{1,3}[ .-]?(?:\(?\d{2,4}\)?[ .-]?){2,5}\d{2,4}|(?<![\d.,])\(?0?5\d{2}\)?[ .-]?\d{3}[ .-]?\d{2}[ .-]?\d{2}(?!\d)"
-)
-_NATIONAL_ID = re.compile(r"(?<![\d.,])[1-9]\d{10}(?![\d.,]?\d)")
-_HANDLE = re.compile(r"(?<![\w@])@([A-Za-z][A-Za-z0-9_]{3,31})")
+REMEMBERED: Final = 1024
+"""Masked texts kept for one chat; the oldest go first."""
+
+SOMEBODY: Final = "arkadaş"
+"""Who is meant by an alias that nobody bears, or whose name may not be shown."""
+
+SHOWN_MOST: Final = 40
+"""Longer display names are not said in a line."""
 
 
-def mask(text: str, known_handles: Collection[str] = ()) -> str:
-    """The text without e-mail addresses, links, IBANs, phone numbers, national ids and handles.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a request.
 
-    `known_handles` (lower case, without @) are our bots' and stay.
+    `ours`: our own words (instructions, labels, fences), which go as they are. Else it is what somebody wrote, or what
+    was made of it. With `author` it is a line of the room, and its author is put before it: a bot's name, or a member's
+    alias by `user_id`.
     """
-    text = _EMAIL.sub("[e-posta]", text)
-    text = _LINK.sub("[bağlantı]", text)
-    text = _IBAN.sub("[iban]", text)
-    text = _PHONE.sub("[telefon]", text)
-    text = _NATIONAL_ID.sub("[kimlik no]", text)
-    return _HANDLE.sub(lambda match: match[0] if match[1].lower() in known_handles else "[kullanıcı]", text)
+
+    text: str
+    ours: bool = False
+    author: str = ""
+    user_id: int | None = None
+    is_bot: bool = False
+
+
+class Masker:
+    """One chat's. Pure but for its memory; never shared between chats."""
+
+    def __init__(self, book: NameBook, *, remembered: int = REMEMBERED) -> None:
+        self.book = book
+        self._remembered = remembered
+        self._version = book.version
+        self._known: dict[str, str] = {}
+        self._alias = _alias_pattern(book.people_as)
+
+    def request(self, parts: Iterable[Part]) -> str:
+        """All parts together, as a provider may see them."""
+        return "".join([self.part(part) for part in parts])
+
+    def part(self, part: Part) -> str:
+        """One part, its author before it."""
+        if part.ours:
+            return part.text
+        text = self.text(part.text)
+        if not part.author and part.user_id is None:
+            return text
+        return f"{part.author if part.is_bot else self.book.alias(part.user_id, part.author)}: {text}"
+
+    def text(self, text: str) -> str:
+        """What somebody wrote, without members' names and without what identifies them."""
+        if self._version != self.book.version:
+            self._known.clear()
+            self._version = self.book.version
+        masked = self._known.get(text)
+        if masked is None:
+            masked = self._masked(text)
+            if len(self._known) >= self._remembered:
+                del self._known[next(iter(self._known))]
+            self._known[text] = masked
+        return masked
+
+    def reveal(self, text: str) -> str:
+        """A completion for the group: "Üye 2'ye" with the member's name, its ending in the harmony of that name."""
+        if not self._alias.search(text):
+            return text
+
+        def name(match: re.Match[str]) -> str:
+            shown = self._shown(int(match[1]))
+            return shown + ("'" + reharmonise(shown, match[2]) if match[2] else "")
+
+        return self._alias.sub(name, text)
+
+    def shows_mask(self, text: str) -> bool:
+        """Whether a line holds what the group is never to see: an alias or a placeholder."""
+        return self._alias.search(text) is not None or shows_placeholder(text)
+
+    def forget(self, user_id: int) -> None:
+        """Neither the member's names nor any text that was masked with them stay here."""
+        self.book.forget(user_id)
+        self._known.clear()
+
+    def _masked(self, text: str) -> str:
+        text = plain(text)
+        low = folded(text)
+        hidden = contacts.hide(text, low, self._is_name, ours=self.book.ours)
+        if hidden is not text:
+            low = folded(hidden)
+        found = list(members(hidden, low, self.book))
+        return _replaced(hidden, found) if found else hidden
+
+    def _is_name(self, word: str) -> bool:
+        """Whether what stands behind an @ is a member's handle or name, to be masked as whose it is."""
+        return self.book.lookup(word) is not None or any(entry for _, entry in self.book.rows(word))
+
+    def _shown(self, number: int) -> str:
+        """The name that the group may read: no link, no number, no wall of signs is carried into a bot's line by it."""
+        name = " ".join(plain(self.book.name_of(number) or "").split())
+        if not any(map(str.isalpha, name)) or len(name) > SHOWN_MOST or mask(name) != name:
+            return SOMEBODY
+        return name
+
+
+def shows_placeholder(text: str) -> bool:
+    """Whether a text holds a placeholder of the mask, in whatever case."""
+    if "[" not in text:
+        return False
+    low = folded(text)
+    return any(folded(placeholder) in low for placeholder in PLACEHOLDERS)
+
+
+def mask(text: str, ours: Collection[str] = ()) -> str:
+    """A text without what identifies somebody by its form; names stay. `ours`: handles (lower case) that stay."""
+    text = plain(text)
+    return contacts.hide(text, folded(text), lambda word: False, ours=ours)
+
+
+def _replaced(text: str, finds: Iterable[Find]) -> str:
+    parts: list[str] = []
+    done = 0
+    for start, end, alias in finds:
+        parts += (text[done:start], alias)
+        done = end
+    return "".join((*parts, text[done:]))
+
+
+def _alias_pattern(people_as: str) -> re.Pattern[str]:
+    """ "Üye 2", "üye2", "ÜYE #2'ye", "Uye 2ye": as models write it."""
+    head, _, tail = people_as.partition("{n}")
+    fold = str.maketrans(
+        {"ü": "[üÜuU]", "ö": "[öÖoO]", "ş": "[şŞsS]", "ç": "[çÇcC]", "ğ": "[ğĞgG]", "i": "[iİıI]", "ı": "[iİıI]"}
+    )
+
+    def loose(part: str) -> str:
+        return re.escape(part.strip().lower()).translate(fold).replace(r"\ ", r"\s*")
+
+    return re.compile(
+        rf"(?<!\w){loose(head)}[\s#._-]{{0,3}}(\d{{1,6}}){loose(tail)}(?:['’]?([^\W\d_]{{1,12}}))?(?!\w)", re.IGNORECASE
+    )
 
 
 class Faces:
@@ -74,43 +197,3 @@ class Faces:
             return author + ("'" + reharmonise(author, match[2]) if match[2] else "")
 
         return re.sub(pattern, name, text)
-
-
-_VOWELS = "aeıioöuüâîû"
-_FOURFOLD = {
-    "a": "ı",
-    "ı": "ı",
-    "e": "i",
-    "i": "i",
-    "o": "u",
-    "u": "u",
-    "ö": "ü",
-    "ü": "ü",
-    "â": "ı",
-    "î": "i",
-    "û": "u",
-}
-_SUFFIXES = (
-    (re.compile(r"y?[ae]\Z"), "y", "A"),  # to
-    (re.compile(r"y?[ıiuü]\Z"), "y", "I"),  # object
-    (re.compile(r"n?[ıiuü]n\Z"), "n", "In"),  # of
-    (re.compile(r"[dt][ae]\Z"), "", "DA"),  # at
-    (re.compile(r"[dt][ae]n\Z"), "", "DAn"),  # from
-    (re.compile(r"y?l[ae]\Z"), "y", "lA"),  # with
-)
-
-
-def reharmonise(word: str, suffix: str) -> str:
-    """One case suffix in the vowel harmony of another word: ("Ahmet", "ya") → "e". Unknown suffixes stay."""
-    lowered = word.replace("I", "ı").replace("İ", "i").lower()
-    vowels = [letter for letter in lowered if letter in _VOWELS]
-    if not vowels:
-        return suffix
-    last, ends_in_vowel = vowels[-1], lowered[-1] in _VOWELS
-    low = "a" if last in "aıouâû" else "e"
-    hard = lowered[-1] in "çfhkpsşt"
-    for shape, buffer, form in _SUFFIXES:
-        if shape.match(suffix):
-            body = form.replace("A", low).replace("I", _FOURFOLD[last]).replace("D", "t" if hard else "d")
-            return (buffer if ends_in_vowel else "") + body
-    return suffix
