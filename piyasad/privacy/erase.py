@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from piyasad.language.text import HONORIFICS, fold, is_form_of_name, lower_tr
-from piyasad.privacy.mask import reharmonise
+from piyasad.privacy.harmony import reharmonise
 
 LABEL: Final = "Üye"
 """What stands in a bot's line where a forgotten member was named or quoted."""

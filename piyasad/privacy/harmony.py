@@ -1,4 +1,4 @@
-"""Case endings from one name to another: "Üye 2'ye" is "Ahmet'e". Pure; `mask.py` calls it when it reveals names."""
+"""Case endings from one name to another: "Üye 2'ye" is "Ahmet'e". Pure; `mask.py` reveals names with it, `erase.py` hides them."""
 
 from __future__ import annotations
 
