@@ -52,7 +52,7 @@ def fault_of(mutant: Mutant) -> str:
 
 
 def run_tests(tree: Path, tests: tuple[str, ...]) -> str:
-    """How the tests end in a tree: `passed`, `failed`, `hung`, or pytest's last words where it ran none."""
+    """How the tests end in a tree: `passed`, `failed …`, `hung`, or `no test …`."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", *tests]
     env = os.environ | {"PYTHONPATH": str(tree), "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / "hypothesis")}
     try:
@@ -61,9 +61,10 @@ def run_tests(tree: Path, tests: tuple[str, ...]) -> str:
         )
     except subprocess.TimeoutExpired:
         return "hung"
-    if done.returncode in {0, 1}:
-        return "failed" if done.returncode else "passed"
-    return (done.stdout + done.stderr).strip().splitlines()[-1] if done.stdout or done.stderr else "no word"
+    if done.returncode == 0:
+        return "passed"
+    words = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return f"failed {' '.join(words)}" if done.returncode == 1 else f"no test: {(done.stdout + done.stderr)[-300:]}"
 
 
 def try_one(mutant: Mutant, trees: SimpleQueue[Path]) -> str:
@@ -81,7 +82,7 @@ def try_one(mutant: Mutant, trees: SimpleQueue[Path]) -> str:
         trees.put(tree)
     if ended == "passed":
         return "survived"
-    return "" if ended in {"failed", "hung"} else f"its tests could not be run: {ended}"
+    return "" if ended.startswith(("failed", "hung")) else f"its tests could not be run: {ended}"
 
 
 def main() -> int:
