@@ -51,6 +51,7 @@ from piyasad.telegram.client import TelegramClient
 from piyasad.telegram.contact import Contact
 from piyasad.telegram.limits import SendLimits
 from piyasad.telegram.sender import Sender
+from piyasad.telegram.skew import Skew
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,15 +240,17 @@ def build(
         for bot_id in live.chats[chat_id].roster:
             pool.hasten(bot_id, factor)
 
+    skew = Skew()
+
     def age(date: float) -> float:
-        return clock.wall() - date
+        return skew.age(date, clock.wall())
 
     async def recall(bot_ids: Collection[int]) -> None:
         await restore(live, store, slots, clock, bot_ids)
         await inbound.reclaim()
 
     # what is told before all parts are there is told through a function of them
-    refusals = Refusals(live, store, slots, supervisor, lambda bot_id: polling.drop(bot_id))  # noqa: PLW0108
+    refusals = Refusals(live, store, slots, supervisor, lambda _: polling.look())
     events = Events(refusals.bad_token, refusals.forbidden, refusals.migrated)
     delivery = Delivery(store, sender, slots, leases, clock, metrics, events)
     discloser = Discloser(live, store, sender, delivery, slots, clock, events)
@@ -263,7 +266,8 @@ def build(
     )
     inbound = Inbound(live, store, stimuli, clock, age=age, warm=warm, is_fixed=fixed.is_fixed)
     inbox = TelegramInbox(live, store, sender, limits, inbound, refusals, clock)
-    polling = Polling(live, store, sender, inbox, clock, edges.rng(f"polling/{shard[0]}"), refusals.bad_token)
+    rng = edges.rng(f"polling/{shard[0]}")
+    polling = Polling(live, store, leases, sender, inbox, skew, supervisor, clock, rng, refusals.bad_token)
     activity = ActivityPlan(live, clock)
     gateway.follow(activity)
     parts = Parts(

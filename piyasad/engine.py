@@ -198,7 +198,7 @@ class Engine:
             store_error=store_error,
             telegram_age=house.contact.age,
             telegram_error=house.contact.error,
-            poll_seconds=telegram.poll_timeout_seconds if house.polling.polling else telegram.idle_poll_seconds,
+            poll_seconds=telegram.poll_timeout_seconds if house.polling.listening else telegram.idle_poll_seconds,
             providers=house.gateway.usable(settings.gateway.route),
         )
 
@@ -252,12 +252,12 @@ class Engine:
         vital = self._supervisor.vital
         if self._private is not None:
             vital("database", self._private.ended())
-        vital("leases", house.leases.run())
+        vital("leases", house.leases.run(), turns_within=STUCK_SECONDS)
         if house.sharing is not None:
             vital("redis", house.sharing.run())
         if house.feed is not None:
-            vital("feed", house.feed.run())
-        vital("polling", house.polling.run())
+            vital("feed", house.feed.run(), turns_within=STUCK_SECONDS)
+        vital("polling", house.polling.run(), turns_within=STUCK_SECONDS)
         vital("pool", house.pool.run())
         vital("stimuli", house.stimuli.run())
         vital("report", self._report(house), turns_within=STUCK_SECONDS)

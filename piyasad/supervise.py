@@ -75,12 +75,16 @@ class Outage:
         self._failing[of] = None
 
     def worked(self, *, of: Hashable = None) -> None:
-        """It works, or this user of it is gone."""
+        """It works for this user."""
         if of in self._failing:
             del self._failing[of]
             if not self._failing:
                 seconds = round(self._clock.mono() - self._began, 1)
                 log.info(f"{self._event}.up", seconds=seconds, failures=self._failures, **self._words)
+
+    def forget(self, of: Hashable) -> None:
+        """This user is gone; whether it would work now nobody knows, so nothing is told."""
+        self._failing.pop(of, None)
 
 
 class _Turning(Generator[Any, Any, Any], Coroutine[Any, Any, Any]):

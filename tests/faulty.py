@@ -54,9 +54,14 @@ class _Faulty:
         return call
 
 
+BOUND = 25.0
+"""The store's own: a connection is waited for 10 s, a statement 15 s."""
+
+
 async def hangs() -> None:
-    """Until cancelled."""
-    await asyncio.get_running_loop().create_future()
+    """Until cancelled, or until the store's own bound."""
+    await asyncio.sleep(BOUND)
+    raise StoreError("the database did not answer in time")
 
 
 async def fails() -> None:

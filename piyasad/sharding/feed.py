@@ -8,19 +8,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-import structlog
-
 from piyasad.clock import Clock
 from piyasad.metrics import Metrics
 from piyasad.model import Message
 from piyasad.store.interface import Store, StoreError
-
-log = structlog.stdlib.get_logger(__name__)
+from piyasad.supervise import Outage, raise_if_cancelled
 
 EVERY_SECONDS = 1.0
 
 OVERLAP_SECONDS = 5.0
 """Rows become visible in the order of their commits, not of their times: the last seconds are read again."""
+
+FIRST_SECONDS = 60.0
+"""So far back the first look goes: the rooms were read a while ago, before many bots were taken."""
 
 
 class FeedReader:
@@ -35,11 +35,11 @@ class FeedReader:
         heard: Callable[[Message], None],
     ) -> None:
         self._store = store
-        self._clock = clock
         self._metrics = metrics
         self._chats = chats
         self._heard = heard
         self._after: float | None = None
+        self._outage = Outage("feed", clock)
 
     async def run(self) -> None:
         """Follow until cancelled; a database that is away is waited for."""
@@ -47,8 +47,10 @@ class FeedReader:
             await asyncio.sleep(EVERY_SECONDS)
             try:
                 await self.step()
+                self._outage.worked()
             except StoreError as error:
-                log.warning("follow.failed", error=str(error))
+                raise_if_cancelled()
+                self._outage.failed(error)
 
     async def step(self) -> None:
         """Read the tail once."""
@@ -56,7 +58,7 @@ class FeedReader:
         if not chats:
             return
         now = await self._store.now()
-        after = self._after if self._after is not None else now - OVERLAP_SECONDS
+        after = self._after if self._after is not None else now - FIRST_SECONDS
         for message in await self._store.tail(chats, after):
             self._metrics.feed_lag.observe(max(0.0, now - message.at))
             self._heard(message)

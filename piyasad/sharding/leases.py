@@ -130,14 +130,11 @@ class Leases:
     async def run(self) -> None:
         """Beat until cancelled, and see the lease's end when no beat prolonged it."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._beats())
             group.create_task(self._watch())
-
-    async def _beats(self) -> None:
-        while True:
-            asked = self._clock.boot()
-            await self.beat()
-            await asyncio.sleep(max(0.0, asked + self._beat - self._clock.boot()))
+            while True:
+                asked = self._clock.boot()
+                await self.beat()
+                await asyncio.sleep(max(0.0, asked + self._beat - self._clock.boot()))
 
     async def _watch(self) -> None:
         """Beside the beats: a store that hangs may keep one of them longer than the lease runs."""

@@ -30,6 +30,7 @@ class Timer(asyncio.TimerHandle):
     __slots__ = ("_number",)
 
     _when: float
+    _loop: VirtualLoop
 
     def __init__(
         self,
@@ -37,11 +38,16 @@ class Timer(asyncio.TimerHandle):
         when: float,
         callback: Callable[..., object],
         args: tuple[Any, ...],
-        loop: asyncio.AbstractEventLoop,
+        loop: VirtualLoop,
         context: Context | None,
     ) -> None:
         super().__init__(when, callback, args, loop, context)
         self._number = number
+
+    def _run(self) -> None:
+        """It may fire a little early: it is its moment now, or who waits for the rest of it would wait for ever."""
+        self._loop.reach(self._when)
+        super()._run()
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Timer):
@@ -115,5 +121,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             self._waits.calls -= 1
 
+    def reach(self, when: float) -> None:
+        """Let it be that late, if it is not yet."""
+        self._elapsed = max(self._elapsed, when)
+
     def _jump(self) -> None:
-        self._elapsed = max(self._elapsed, self._scheduled[0]._when)
+        self.reach(self._scheduled[0]._when)

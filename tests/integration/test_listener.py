@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiogram.types import ChatMemberRestricted
@@ -18,10 +18,13 @@ from piyasad.clock import SystemClock
 from piyasad.model import Received
 from piyasad.sandbox.server import Sandbox
 from piyasad.sandbox.telegram import Fault
+from piyasad.store.interface import StoreError
 from piyasad.telegram import listener
 from piyasad.telegram.errors import BadToken, Conflict, NotSent, Throttled, Uncertain
+from piyasad.telegram.intake import Intake
 from piyasad.telegram.listener import ALL_UPDATES, IDLE_UPDATES, InboxFailed, Poller
 from piyasad.telegram.sender import Sender
+from piyasad.telegram.skew import Skew
 from tests.telegram_kit import BOT, CHAT, raw_server, refusal, reply, sender_to
 
 OTHER = BOT + 1
@@ -39,13 +42,13 @@ class Inbox:
 
     def _note(self, *event: Any) -> None:
         if self.down:
-            raise RuntimeError("the store is away")
+            raise StoreError("the store is away")
         self.events.append(event)
         self.news.set()
 
     async def received(self, said: Received) -> None:
         if said.text in self.refuse:
-            raise ValueError("this text cannot be stored")
+            raise StoreError("this text cannot be stored")
         self._note("received", said)
 
     async def edited(self, chat_id: int, telegram_id: int, text: str) -> None:
@@ -88,10 +91,11 @@ class Desk:
         self.poller = Poller(
             bot,
             sender,
-            self.inbox,
+            Intake(self.inbox, Skew(), SystemClock(), lambda bot_id, chat_id: None),
             SystemClock(),
             random.Random(1),
             offset=offset,
+            may_poll=lambda: True,
             save=self._save,
             parked=self.parked.append,
         )
@@ -102,7 +106,7 @@ class Desk:
     @asynccontextmanager
     async def running(self, wait: float = 20.0) -> AsyncIterator[asyncio.Task[None]]:
         """The poller at work."""
-        task = asyncio.create_task(self.poller.run(wait))
+        task = asyncio.create_task(self.poller.run(lambda: wait))
         try:
             yield task
         finally:
@@ -279,7 +283,7 @@ async def test_a_refused_token_parks_the_bot_and_ends_the_poll(sandbox: Sandbox,
     async with sender_to(sandbox.telegram_url, *tokens.items()) as (sender, _):
         desk = Desk(sender)
         async with asyncio.timeout(PATIENCE):
-            await desk.poller.run(20)
+            await desk.poller.run(lambda: 20.0)
         assert desk.parked == [BOT]
         assert isinstance(await desk.poller.poll(0, IDLE_UPDATES), BadToken)
 
@@ -297,7 +301,7 @@ async def test_after_errors_it_goes_on(sandbox: Sandbox, tokens: dict[int, str],
 
 async def test_cancelling_ends_a_long_poll_at_once(sandbox: Sandbox, tokens: dict[int, str]) -> None:
     async with sender_to(sandbox.telegram_url, *tokens.items()) as (sender, _):
-        task = asyncio.create_task(Desk(sender).poller.run(50))
+        task = asyncio.create_task(Desk(sender).poller.run(lambda: 50.0))
         await asyncio.sleep(0.1)
         began = SystemClock().mono()
         task.cancel()
@@ -437,21 +441,11 @@ async def test_private_lines_and_moves_come_in() -> None:
         group_update(2, chat={"id": -500, "type": "group"}, text=None, migrate_to_chat_id=CHAT),
         group_update(3, text=None, migrate_from_chat_id=-500),
     )
-    assert events == [("private", BOT, 5), ("migrated", -500, CHAT), ("migrated", -500, CHAT)]
+    assert events == [("private", BOT, 5), ("migrated", -500, CHAT)]
 
 
-def test_rests_grow_to_a_bound_and_a_good_answer_ends_them() -> None:
-    desk = Desk.__new__(Desk)
-    poller = Poller(
-        BOT,
-        desk,  # type: ignore[arg-type]
-        Inbox(),
-        SystemClock(),
-        random.Random(3),
-        offset=0,
-        save=desk._save,
-        parked=lambda _: None,
-    )
+async def test_rests_grow_to_a_bound_and_a_good_answer_ends_them() -> None:
+    poller = Desk(cast(Sender, None)).poller
     rests = [poller._rest(Uncertain("cut"), 0.0) for _ in range(12)]
     assert rests[0] <= 1.5 * listener.BACKOFF_FIRST
     assert max(rests) <= 1.5 * listener.BACKOFF_MOST
@@ -460,3 +454,28 @@ def test_rests_grow_to_a_bound_and_a_good_answer_ends_them() -> None:
     assert poller._rest(3, 0.9) == 0.0
     assert poller._rest(0, 0.9) == 0.9
     assert poller._rest(NotSent("refused"), 0.0) <= 1.5 * listener.BACKOFF_FIRST
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [b"HTTP/1.1 abc\r\n\r\n", b"\x00\xff\x00\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\n", b""],
+    ids=["status line", "binary", "length", "nothing"],
+)
+async def test_a_server_that_speaks_no_http_is_one_line_and_no_traceback(
+    quick: None, logs: list[EventDict], noise: bytes
+) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        if len(server.requests) > 4:
+            await reply(200, {"ok": True, "result": [private_update(1)]})(writer)
+            return
+        writer.write(noise)
+        await writer.drain()
+        writer.close()
+
+    async with raw_server(reply()) as server, sender_to(server.url) as (sender, _):
+        server.answer = answer
+        desk = Desk(sender)
+        async with desk.running():
+            await desk.inbox.until(1)
+    assert [event["event"] for event in logs] == ["polling.down", "polling.up"]
+    assert not [event for event in logs if "exc_info" in event]

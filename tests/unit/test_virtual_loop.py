@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
-from piyasad.simulation.loop import VirtualLoop
+from piyasad.simulation.loop import RESOLUTION, VirtualLoop
 
 T = TypeVar("T")
 
@@ -123,3 +123,19 @@ def test_ten_thousand_tasks_meet_in_the_same_order_every_time() -> None:
         return order
 
     assert run(work()) == run(work())
+
+
+def test_who_waits_for_the_rest_of_a_moment_sees_it_come() -> None:
+    """A timer fires a little early; what is left is less than the loop tells apart, and must pass all the same."""
+
+    async def work() -> None:
+        loop = virtual()
+        until = loop.time() + 1.0
+        await asyncio.sleep(1.0 - RESOLUTION / 2)
+        for _ in range(3):
+            other = asyncio.ensure_future(asyncio.sleep(0))  # while others have work the loop does not jump
+            await asyncio.sleep(until - loop.time())
+            await other
+        assert loop.time() >= until
+
+    run(work())
