@@ -25,7 +25,8 @@ async def until_its_bound() -> None:
 
 
 def successful(metrics: Metrics) -> float:
-    return metrics.reload_successful._value.get()
+    value: float = metrics.reload_successful._value.get()
+    return value
 
 
 def as_it_was(home: Home) -> tuple[Any, ...]:
@@ -107,8 +108,7 @@ def test_a_question_that_waits_for_a_bot_that_changes_is_answered() -> None:
         assert await home.reload(changed(bots=bots(*NAMES, persona={"hint": "başka biri"})))
         during = home.say("@ali_hoca_bot peki faiz ne olur?", who="Ece")
         await asyncio.sleep(60)
-        answered = [line.reply_to for line in home.lines(ALI) if line.reply_to in {asked, during}]
-        return sorted(answered, key=str) if answered == [asked, during] else answered
+        return [line.reply_to for line in home.lines(ALI) if line.reply_to in {asked, during}]
 
     assert len(at_home(work, settle=120)) == 2
 
