@@ -13,7 +13,6 @@ from piyasad.bots.stimuli import line_of
 from piyasad.clock import Clock
 from piyasad.delivery.delivery import Delivered, Delivery
 from piyasad.delivery.slot import NoSlot, Slots
-from piyasad.language.text import fold
 from piyasad.model import Draft, Grant, Kind, Message, Stimulus
 from piyasad.privacy import texts
 from piyasad.store.interface import Store
@@ -45,7 +44,7 @@ class FixedAnswers:
 
     def is_fixed(self, chat: ChatState, message: Message) -> bool:
         """Whether a fixed text answers this message."""
-        return is_privacy_command(message.text) or address.is_identity_question(line_of(chat, message))
+        return is_privacy_command(address.command_of(message)) or address.is_identity_question(line_of(chat, message))
 
     async def say(self, bot: BotState, chat: ChatState, stimulus: Stimulus) -> str | None:
         """Give the answer. Why it was not given; "" where the ledger has it or another bot gave it; None: try again."""
@@ -78,7 +77,7 @@ class FixedAnswers:
             self._live.spoke(delivered.claim, self._clock.wall(), telegram_id=delivered.telegram_id, at=delivered.at)
 
     def _text(self, bot: BotState, message: Message) -> str:
-        if is_privacy_command(message.text):
+        if is_privacy_command(address.command_of(message)):
             return texts.privacy_text(self._live.settings)
         return bot.rng.choice(texts.HONEST)
 
@@ -93,11 +92,9 @@ class FixedAnswers:
         return True
 
 
-def is_privacy_command(text: str) -> bool:
-    """Whether a message begins with a privacy command: "/gizlilik@x_bot" is "/gizlilik"."""
-    if not text.startswith("/"):
-        return False
-    return fold(text.split(maxsplit=1)[0].partition("@")[0]) in COMMANDS
+def is_privacy_command(order: address.Command | None) -> bool:
+    """Whether a message's command asks what is kept, whichever bot it names."""
+    return order is not None and order.name in COMMANDS
 
 
 def answer_draft(bot: BotState, chat: ChatState, stimulus: Stimulus, kind: Kind, text: str) -> Draft:

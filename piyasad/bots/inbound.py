@@ -60,6 +60,7 @@ class Inbound:
         if stored is None:  # it came before, perhaps to somebody who did not live to answer it
             self._stimuli.look(RUN_SECONDS + DATE_SECONDS)
             return
+        stored = replace(stored, mentions=said.mentions)
         # until the run has ended nobody knows whom it speaks to: no bot remarks on it of its own accord
         self._hear(stored, claim=True)
         self._stimuli.noted(stored, to)
@@ -107,15 +108,17 @@ class Inbound:
 
     def _speaks_to(self, chat: ChatState, message: Message) -> tuple[int, ...]:
         """The bots that a member's message speaks to, or `ANYBODY`; empty: it wants no answer of ours."""
-        line, roster = line_of(chat, message), chat.roster
-        if to := address.addressed(line, chat.room.view(), roster):
+        line, view, roster = line_of(chat, message), chat.room.view(), chat.roster
+        to = address.addressed(line, view, roster)
+        asked = address.asked_identity(line, view, roster, to)
+        if asked is not None:  # one bot tells the truth, however many were asked
+            return (asked,) if to or self._live.can_speak(chat, asked) else (ANYBODY,)
+        if to or people.to_a_person(line, frozenset(persona.handle for persona in roster.values())):
             return to
-        if people.to_a_person(line, frozenset(persona.handle for persona in roster.values())):
-            return ()
-        if is_privacy_command(message.text):
-            return (ANYBODY,)
+        if (order := address.command_of(message)) is not None:
+            return (ANYBODY,) if is_privacy_command(order) and not order.handle else ()
         run = self._stimuli.spoken_to(message.chat_id, message.user_id or 0)
-        if run and line.question and not message.text.startswith("/"):
+        if run and line.question:
             # "Ali Hoca!" … "Dolar düşer mi?": what follows in a run speaks to whom the run has named
             return tuple(bot_id for bot_id in roster if bot_id in run)
         return (ANYBODY,) if address.for_anybody(line, roster, ()) else ()
@@ -135,4 +138,5 @@ def _message_of(said: Received) -> Message:
         user_id=said.user_id,
         reply_to=said.reply_to,
         thread_id=said.thread_id,
+        mentions=said.mentions,
     )

@@ -246,6 +246,11 @@ class LiveState:
             if (chat := self.chats.get(chat_id)) is not None and chat_id not in bot.barred
         ]
 
+    def can_speak(self, chat: ChatState, bot_id: int) -> bool:
+        """Whether a bot of a chat could speak there, hours aside: with a token, not barred."""
+        bot = self.bots.get(bot_id)
+        return bot is not None and not bot.parked and chat.id not in bot.barred
+
     def awake(self, chat: ChatState, now: float) -> Mapping[int, Persona]:
         """The bots of a chat that could speak now: enabled, with a token, in their active hours, not barred."""
         if now - chat.awake_at >= AWAKE_FOR_SECONDS or now < chat.awake_at:
@@ -253,10 +258,7 @@ class LiveState:
             chat.awake = {
                 bot_id: persona
                 for bot_id, persona in chat.roster.items()
-                if (bot := self.bots.get(bot_id)) is not None
-                and not bot.parked
-                and chat.id not in bot.barred
-                and delays.in_ranges(now, bot.settings.active_hours, zone)
+                if self.can_speak(chat, bot_id) and delays.in_ranges(now, self.bots[bot_id].settings.active_hours, zone)
             }
             chat.awake_at = now
         return chat.awake

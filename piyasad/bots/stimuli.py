@@ -398,12 +398,7 @@ class Stimuli:
         awake = self._live.awake(chat, self._clock.wall())
         if awake or not chat.conversation.answer_always:
             return awake
-        bots = self._live.bots
-        return {
-            bot_id: who
-            for bot_id, who in chat.roster.items()
-            if bot_id in bots and not bots[bot_id].parked and chat.id not in bots[bot_id].barred
-        }
+        return {bot_id: who for bot_id, who in chat.roster.items() if self._live.can_speak(chat, bot_id)}
 
     def _best(self, chat: ChatState, message: Message, candidates: Mapping[int, Persona]) -> int | None:
         view = chat.room.view()
