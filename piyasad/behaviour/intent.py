@@ -87,13 +87,14 @@ def answer(
     roster: Mapping[int, Persona],
 ) -> Intent:
     """The intent of a turn that answers a person: always a reply to the message, in the message's topic."""
-    line = view.line(stimulus.telegram_id)
+    # after a migration the new group numbers its messages anew
+    line = view.line(stimulus.telegram_id) if stimulus.chat_id == view.chat_id else None
     message = line.message if line is not None else stimulus.message
     explains = line.question if line is not None else "?" in message.text
     about = line.topics[0] if line is not None and line.topics else topic.current(view)
     return Intent(
         IntentKind.ANSWER,
-        stimulus.chat_id,
+        view.chat_id,
         "spoken to" if stimulus.bot_id else "a question to nobody",
         target=message,
         topic=about,

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from piyasad.behaviour import address, people
 from piyasad.bots.fixed import is_privacy_command
+from piyasad.bots.runs import DATE_SECONDS, RUN_SECONDS
 from piyasad.bots.state import ChatState, LiveState
-from piyasad.bots.stimuli import DATE_SECONDS, RUN_SECONDS, STALE_SECONDS, Stimuli, line_of
+from piyasad.bots.stimuli import STALE_SECONDS, Stimuli, line_of
 from piyasad.clock import Clock
 from piyasad.model import ANYBODY, Kind, Message, Received
 from piyasad.store.interface import Store

@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any
 
 import structlog
 
 from piyasad.behaviour import address
+from piyasad.bots.closings import Closings
+from piyasad.bots.runs import DATE_SECONDS, RUN_SECONDS, Run, Runs, last_of, runs_of
 from piyasad.bots.state import BotState, ChatState, LiveState
 from piyasad.chat.window import Line
 from piyasad.clock import DAY, Clock
@@ -27,26 +26,11 @@ from piyasad.store.interface import Store, StoreError
 
 log = structlog.stdlib.get_logger(__name__)
 
-RUN_SECONDS = 2.5
-"""A person's messages that follow one another within this time are one stimulus (behaviour 2.1)."""
-
-RUN_MOST_SECONDS = 10.0
-"""A run that goes on for longer is answered all the same."""
-
 STALE_SECONDS = 90.0
 """A stimulus that is older when its turn comes is dropped (design: delivery)."""
 
-DATE_SECONDS = 1.0
-"""Telegram's dates are whole seconds: a message is up to so much younger than its date says."""
-
 WAITING_MOST = 10
 """Stimuli of one bot that wait in memory; a bot cannot answer more before they are stale."""
-
-RUNS_MOST = 1000
-"""Runs of messages that are followed at a time; what is beyond is found in the store."""
-
-SAID_MOST = 100
-"""Messages of one run whose claims are given back if it speaks to nobody."""
 
 UNCLAIMED_SECONDS, UNCLAIMED_STEP_SECONDS = 1.5, 0.5
 """How long a shard waits for another to claim a question to nobody, and how much longer each further shard."""
@@ -60,19 +44,8 @@ LOOK_EVERY_SECONDS = 1.0
 AGAIN_SECONDS = 2.0
 """After the store failed it is asked again so much later."""
 
-CLOSING_MOST = 5000
-"""Closings that wait for the store; what is beyond stays open there, and is found stale by a later look."""
-
 CLOSED_AT_ONCE = 100
 """Closings between two looks."""
-
-
-@dataclass(slots=True)
-class _Run:
-    began: float
-    last: dict[int, Stimulus] = field(default_factory=dict)  # by the bot that it speaks to
-    said: list[int] = field(default_factory=list)
-    timer: asyncio.TimerHandle | None = None
 
 
 class Stimuli:
@@ -103,19 +76,17 @@ class Stimuli:
         self._wake = wake
         self._is_fixed = is_fixed
         self._fixed = fixed
-        self._runs: dict[tuple[int, int], _Run] = {}
+        self._runs = Runs(clock, self._end_run, self._merge)
+        self._closings = Closings(store)
         self._known: dict[StimulusKey, None] = {}  # in a run, waiting, handed out or being answered
         self._waiting: dict[int, deque[Stimulus]] = {}
         self._handed: dict[int, Stimulus] = {}  # with the bot's loop, one at a time
-        self._closing: dict[StimulusKey, tuple[str, str]] = {}
-        self._merging: dict[StimulusKey, None] = {}
         self._later: dict[StimulusKey, float] = {}  # not handed out before (a reading of `mono()`)
         self._look_at: float | None = None
         self._look_back = LOOK_BACK_SECONDS
         self._looked = float("-inf")
         self._again_at = float("-inf")
         self._stirred = asyncio.Event()
-        self._flushing = asyncio.Lock()
         self._answering: set[asyncio.Task[None]] = set()
         self._open = True
 
@@ -130,29 +101,14 @@ class Stimuli:
             for stimulus in stimuli:
                 self._hand_out(stimulus)
             return
-        key = (message.chat_id, message.user_id)
-        run = self._runs.get(key)
-        if run is None:
-            if len(self._runs) >= RUNS_MOST:
-                self.look(RUN_SECONDS + DATE_SECONDS)
-                return
-            run = self._runs[key] = _Run(self._clock.mono())
-        if len(run.said) < SAID_MOST:
-            run.said.append(message.telegram_id)
-        for stimulus in stimuli:
-            if (before := run.last.pop(stimulus.bot_id, None)) is not None:
-                self._merge(before)
-            run.last[stimulus.bot_id] = stimulus
-            self._known[stimulus.key] = None
-        if run.timer is not None:
-            run.timer.cancel()
-        wait = min(RUN_SECONDS, max(0.0, run.began + RUN_MOST_SECONDS - self._clock.mono()))
-        run.timer = asyncio.get_running_loop().call_later(wait, self._end_run, key)
+        if self._runs.add(message, stimuli):
+            self._known.update((stimulus.key, None) for stimulus in stimuli)
+        else:
+            self.look(RUN_SECONDS + DATE_SECONDS)
 
     def spoken_to(self, chat_id: int, user_id: int) -> Collection[int]:
         """The bots that a member's present run of messages speaks to."""
-        run = self._runs.get((chat_id, user_id))
-        return [bot_id for bot_id in run.last if bot_id != ANYBODY] if run is not None else ()
+        return self._runs.spoken_to(chat_id, user_id)
 
     def look(self, within: float = 0.0) -> None:
         """See what is open in the store, in so many seconds at the latest."""
@@ -206,7 +162,7 @@ class Stimuli:
         while True:
             await self._until_due()
             try:
-                await self._flush(CLOSED_AT_ONCE)
+                await self._closings.tell(CLOSED_AT_ONCE)
                 if self._look_due() <= self._clock.mono():
                     await self._look()
             except StoreError as error:
@@ -217,54 +173,46 @@ class Stimuli:
     def stop(self) -> None:
         """Hand nothing out any more; what was stored stays in the store for the next start."""
         self._open = False
-        for run in self._runs.values():
-            if run.timer is not None:
-                run.timer.cancel()
-        self._runs.clear()
+        self._runs.stop()
 
     async def settled(self) -> None:
         """Wait until fixed answers under way have ended and the store knows what was closed; the drain bounds it."""
         while self._answering:
             await asyncio.wait(self._answering)
-        while self._closing or self._merging:
+        while self._closings:
             try:
-                await self._flush(len(self._closing))
+                await self._closings.tell(len(self._closings))
             except StoreError as error:
                 log.warning("stimuli.store", error=str(error))
                 await asyncio.sleep(AGAIN_SECONDS)
 
     # --- runs
-    def _end_run(self, key: tuple[int, int]) -> None:
-        run = self._runs.pop(key)
-        stimuli = list(run.last.values())
-        if not stimuli and (chat := self._live.chat(key[0])) is not None:
+    def _end_run(self, chat_id: int, run: Run) -> None:
+        chat = self._live.chat(chat_id)
+        if not run.last and chat is not None:
             for telegram_id in run.said:  # it spoke to nobody: a bot may remark on it
                 chat.claimed.pop(telegram_id, None)
-        self._sort_out(stimuli)
+        self._sort_out(run.last.values())
 
     def _sort_out(self, run: Iterable[Stimulus]) -> None:
-        """Hand out the last that a run said to each bot; the rest is part of it. To somebody beats to anybody."""
-        last: dict[int, Stimulus] = {}
-        for stimulus in run:
-            if (before := last.pop(stimulus.bot_id, None)) is not None:
-                self._merge(before)
-            last[stimulus.bot_id] = stimulus
-        if len(last) > 1 and ANYBODY in last:
-            self._merge(last.pop(ANYBODY))
-        for stimulus in last.values():
+        """Hand out what a run that has ended said last."""
+        last, merged = last_of(run)
+        for stimulus in merged:
+            self._merge(stimulus)
+        for stimulus in last:
             self._known.pop(stimulus.key, None)
             self._hand_out(stimulus)
 
     def _merge(self, stimulus: Stimulus) -> None:
         self._known.pop(stimulus.key, None)
-        self._merging[stimulus.key] = None
+        self._closings.merge(stimulus.key)
         self._stirred.set()
 
     # --- looking
     async def _until_due(self) -> None:
         while True:
             now = self._clock.mono()
-            due = self._again_at if self._closing or self._merging else self._look_due()
+            due = self._again_at if self._closings else self._look_due()
             if due <= now:
                 return
             self._stirred.clear()
@@ -299,7 +247,7 @@ class Stimuli:
         fresh: list[Stimulus] = []
         for stimulus in found:
             key = stimulus.key
-            if key in self._closing or key in self._merging:  # the store is told in a moment
+            if key in self._closings:  # the store is told in a moment
                 self.look(LOOK_EVERY_SECONDS)
             elif key in self._later:
                 self.look(self._later[key] - now)
@@ -332,6 +280,8 @@ class Stimuli:
             if (bot := self._live.bots.get(bot_id)) is None or not bot.held:
                 for stimulus in self._waiting.pop(bot_id, ()):
                     self._known.pop(stimulus.key, None)
+                    if bot is None:  # a reload took it away: it has no next owner
+                        self.drop(stimulus.key, "removed")
                 if (handed := self._handed.pop(bot_id, None)) is not None:
                     self._known.pop(handed.key, None)
 
@@ -439,56 +389,16 @@ class Stimuli:
             elif reason is None:
                 self.give_back(stimulus.key, AGAIN_SECONDS)
 
-    # --- closing
     def _close(self, key: StimulusKey, state: str, reason: str) -> None:
         self._known.pop(key, None)
-        if len(self._closing) < CLOSING_MOST or key in self._closing:
-            self._closing[key] = state, reason
-            self._stirred.set()
-        else:
+        if not self._closings.close(key, state, reason):
             self.look(STALE_SECONDS)
-
-    async def _flush(self, most: int) -> None:
-        """Tell the store what ended. What it could not be told is kept for the next time."""
-        async with self._flushing:
-            if self._merging:
-                merged = list(self._merging)[:CLOSING_MOST]
-                await self._store.merge_stimuli(merged)
-                for key in merged:
-                    self._merging.pop(key, None)
-            for key, (state, reason) in list(self._closing.items())[:most]:
-                await self._store.close_stimulus(key, state, reason)
-                if self._closing.get(key) == (state, reason):
-                    del self._closing[key]
+        self._stirred.set()
 
 
 def line_of(chat: ChatState, message: Message) -> Line:
     """The room's line of a message, or one made for it where the window does not have it."""
     view = chat.room.view()
-    line = view.line(message.telegram_id) if message.chat_id == chat.id else None
-    if line is not None:
-        return line
-    return Line.of(message, view.book, view.line(message.reply_to) if message.reply_to is not None else None)
-
-
-def runs_of(stimuli: Iterable[Stimulus]) -> list[list[Stimulus]]:
-    """Stimuli by member and run, oldest first: messages of one member that follow one another closely."""
-    found: list[list[Stimulus]] = []
-
-    def whose(stimulus: Stimulus) -> tuple[Any, ...]:
-        return stimulus.chat_id, stimulus.message.user_id or 0
-
-    ordered = sorted(stimuli, key=lambda each: (*whose(each), each.message.at, each.message.id))
-    for _, theirs in groupby(ordered, whose):
-        run: list[Stimulus] = []
-        for stimulus in theirs:
-            at = stimulus.message.at
-            if run and (
-                at - run[-1].message.at > RUN_SECONDS + DATE_SECONDS or at - run[0].message.at > RUN_MOST_SECONDS
-            ):
-                found.append(run)
-                run = []
-            run.append(stimulus)
-        if run:
-            found.append(run)
-    return found
+    if message.chat_id != chat.id:  # said before the group moved; the new one numbers its messages anew
+        return Line.of(message, view.book)
+    return view.line(message.telegram_id) or Line.of(message, view.book, view.line(message.reply_to))

@@ -99,8 +99,8 @@ class TurnTaker:
         except StoreError as error:
             self._broke_off(progress, stimulus, "store")
             log.warning("turn.store", bot=self._bot.persona.name, error=str(error))
-        except BaseException:
-            self._broke_off(progress, stimulus, "cancelled")
+        except BaseException as error:
+            self._broke_off(progress, stimulus, "crashed" if isinstance(error, Exception) else "cancelled")
             raise
         else:
             if not progress.handed:
@@ -212,8 +212,8 @@ class TurnTaker:
     async def _answer(self, progress: Progress, stimulus: Stimulus) -> None:
         stimuli = self._parts.stimuli
         chat = self._live.chat(stimulus.chat_id)
-        if chat is None or stimuli.is_stale(stimulus):
-            progress.outcome = "unlisted" if chat is None else "stale"
+        if chat is None:
+            progress.outcome = "unlisted"
             stimuli.drop(stimulus.key, progress.outcome)
             return
         if hindrance := self._hindrance(chat):
@@ -225,6 +225,10 @@ class TurnTaker:
             return
         if not await self._disclosed(progress, chat, prompted=True):
             stimuli.put_off(stimulus.key, AGAIN_SECONDS)
+            return
+        if stimuli.is_stale(stimulus):
+            progress.outcome = "stale"
+            stimuli.drop(stimulus.key, progress.outcome)
             return
         until = self._clock.mono() + SEND_WITHIN_SECONDS
         bot = self._bot

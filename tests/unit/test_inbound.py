@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from piyasad.bots.runs import RUN_SECONDS
 from piyasad.bots.state import CLAIMED_MOST
-from piyasad.bots.stimuli import RUN_SECONDS, STALE_SECONDS
+from piyasad.bots.stimuli import STALE_SECONDS
 from piyasad.model import ANYBODY, Kind, Message, Received, StimulusKey
 from piyasad.privacy import texts
 from tests.cases import CHAT

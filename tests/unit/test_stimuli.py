@@ -7,14 +7,9 @@ from collections import Counter
 
 import pytest
 
-from piyasad.bots.stimuli import (
-    CLOSING_MOST,
-    RUN_SECONDS,
-    RUNS_MOST,
-    STALE_SECONDS,
-    WAITING_MOST,
-    runs_of,
-)
+from piyasad.bots.closings import CLOSING_MOST
+from piyasad.bots.runs import RUN_SECONDS, RUNS_MOST, runs_of
+from piyasad.bots.stimuli import STALE_SECONDS, WAITING_MOST
 from piyasad.model import ANYBODY, Kind, Message, Received, Stimulus, TimeRange
 from tests.cases import CHAT
 from tests.faulty import fails, hangs
@@ -344,7 +339,7 @@ def test_a_flood_costs_few_calls_holds_little_and_everything_has_its_reason(peop
             await here.say("@ali_hoca_bot enflasyon düşer mi?", user=1000 + number % people)
             await asyncio.sleep(60 / 5000)
             assert len(here.stimuli._known) <= 2 * RUNS_MOST + 2 * WAITING_MOST
-            assert len(here.stimuli._closing) <= CLOSING_MOST
+            assert len(here.stimuli._closings) <= 2 * CLOSING_MOST
             assert here.loops[ALI].waiting <= 1
         await asyncio.sleep(2 * STALE_SECONDS)
         states = Counter(here.states().values())
@@ -354,7 +349,7 @@ def test_a_flood_costs_few_calls_holds_little_and_everything_has_its_reason(peop
         assert len(here.wire.lines()) >= 5
         assert len(here.pen.calls) <= 1.3 * len(here.wire.lines())
         assert not here.stimuli._known
-        assert not here.stimuli._closing
+        assert not here.stimuli._closings
         assert len(here.chat.claimed) <= 500
         ages = [
             row.said_at - here.database.ledger.rows[row.id].created_at
