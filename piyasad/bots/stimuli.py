@@ -12,8 +12,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
-import structlog
-
 from piyasad.behaviour import address
 from piyasad.bots.closings import Closings
 from piyasad.bots.runs import DATE_SECONDS, RUN_SECONDS, Run, Runs, last_of, runs_of
@@ -23,8 +21,7 @@ from piyasad.clock import DAY, Clock
 from piyasad.model import ANYBODY, Message, Stimulus, StimulusKey
 from piyasad.personas.profile import Persona
 from piyasad.store.interface import Store, StoreError
-
-log = structlog.stdlib.get_logger(__name__)
+from piyasad.supervise import Outage, raise_if_cancelled
 
 STALE_SECONDS = 90.0
 """A stimulus that is older when its turn comes is dropped (design: delivery)."""
@@ -159,6 +156,7 @@ class Stimuli:
     # --- the life of it
     async def run(self) -> None:
         """Close what ended and look for what is open, whenever there is something to do, until cancelled."""
+        outage = Outage("stimuli", self._clock)
         while True:
             await self._until_due()
             try:
@@ -166,9 +164,12 @@ class Stimuli:
                 if self._look_due() <= self._clock.mono():
                     await self._look()
             except StoreError as error:
+                raise_if_cancelled()
                 self._again_at = self._clock.mono() + AGAIN_SECONDS
                 self.look(AGAIN_SECONDS)
-                log.warning("stimuli.store", error=str(error))
+                outage.failed(error)
+            else:
+                outage.worked()
 
     def stop(self) -> None:
         """Hand nothing out any more; what was stored stays in the store for the next start."""
@@ -182,8 +183,8 @@ class Stimuli:
         while self._closings:
             try:
                 await self._closings.tell(len(self._closings))
-            except StoreError as error:
-                log.warning("stimuli.store", error=str(error))
+            except StoreError:
+                raise_if_cancelled()
                 await asyncio.sleep(AGAIN_SECONDS)
 
     # --- runs
@@ -380,8 +381,8 @@ class Stimuli:
         reason: str | None = None
         try:
             reason = await self._fixed(bot, chat, stimulus)
-        except StoreError as error:
-            log.warning("stimuli.fixed", chat=chat.id, error=str(error))
+        except StoreError:
+            raise_if_cancelled()
         finally:
             self._known.pop(stimulus.key, None)
             if reason:

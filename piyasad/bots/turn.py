@@ -30,6 +30,7 @@ from piyasad.metrics import Metrics
 from piyasad.model import ANYBODY, Draft, Grant, Intent, IntentKind, Kind, Stimulus, TurnTrace
 from piyasad.privacy import texts
 from piyasad.store.interface import Store, StoreError
+from piyasad.supervise import raise_if_cancelled
 from piyasad.telegram.errors import Throttled
 from piyasad.telegram.sender import Sender
 
@@ -98,7 +99,8 @@ class TurnTaker:
                 await self._answer(progress, stimulus)
         except StoreError as error:
             self._broke_off(progress, stimulus, "store")
-            log.warning("turn.store", bot=self._bot.persona.name, error=str(error))
+            log.debug("turn.store", bot=self._bot.persona.name, error=str(error))
+            raise_if_cancelled()
         except BaseException as error:
             self._broke_off(progress, stimulus, "crashed" if isinstance(error, Exception) else "cancelled")
             raise

@@ -31,6 +31,9 @@ SEND_TIMEOUT_SECONDS = 20.0
 TYPING_REFRESH_SECONDS = 4.5
 """Telegram shows a chat action for 5 s or until the message comes (Bot API, sendChatAction)."""
 
+SETTLE_AGAIN_SECONDS, SETTLE_AGAIN_MOST_SECONDS = 0.2, 5.0
+"""A settlement that the store does not take is handed in again after so long, then ever less often."""
+
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 """Waits between tries of a send that surely did not reach Telegram."""
 
@@ -222,7 +225,7 @@ class Delivery:
     async def _settle(
         self, claim: Claim, state: State, reason: str = "", *, telegram_id: int | None = None, at: float | None = None
     ) -> Delivered:
-        wait = 0.2
+        wait = SETTLE_AGAIN_SECONDS
         while True:
             try:
                 await self._store.settle(claim, state, telegram_id=telegram_id, at=at, reason=reason)
@@ -230,9 +233,10 @@ class Delivery:
             except StoreError as error:
                 # What happened has happened; only the ledger does not know yet. If this process dies first, the row
                 # is still `sending` and the next owner marks it uncertain.
-                log.warning("delivery.settle_waits", message=claim.id, state=state, error=str(error))
+                if wait == SETTLE_AGAIN_SECONDS:
+                    log.warning("delivery.settle_waits", message=claim.id, state=state, error=str(error))
                 await asyncio.sleep(wait)
-                wait = min(wait * 2, 5.0)
+                wait = min(wait * 2, SETTLE_AGAIN_MOST_SECONDS)
         if state is not State.SENT:
             log.warning("delivery.not_sent", message=claim.id, bot=claim.draft.bot_id, state=state, reason=reason)
         return Delivered(str(state), reason, claim, telegram_id, at)
