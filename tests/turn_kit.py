@@ -230,8 +230,6 @@ class Daemon:
             for chat_id in self.live.chats:
                 self.database.chats[chat_id].notice_message_id = self.database.chats[chat_id].notice_message_id or -1
                 self.database.chats[chat_id].notice_at = self.clock.wall()
-        for chat in self.live.chats.values():
-            chat.room.fill(await self.store.recent(chat.id, 200))
         await self.take(*bot_ids or self.live.bots)
         self._run(self.stimuli.run())
         return self

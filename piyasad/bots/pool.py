@@ -25,9 +25,6 @@ from piyasad.telegram.client import TelegramClient
 
 log = structlog.stdlib.get_logger(__name__)
 
-ROOM_LINES = 200
-"""Lines of a room read from the ledger at start."""
-
 LOOK_SECONDS = 1.0
 """How often a bot that somebody else holds is looked at: a drained daemon's bots are free within that time."""
 
@@ -84,9 +81,7 @@ class BotPool:
 
     # --- start
     async def open(self) -> None:
-        """Read the rooms from the ledger and take the bots that are free."""
-        for chat in self._live.chats.values():
-            chat.room.fill(await self._store.recent(chat.id, ROOM_LINES))
+        """Take the bots that are free."""
         await self.take_free()
 
     async def start(self) -> None:

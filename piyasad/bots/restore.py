@@ -22,6 +22,9 @@ from piyasad.telegram.limits import MINUTE
 BOTS_AT_ONCE = 50
 """The ledger is read for so many bots at a time: a large room's twelve hours are more rows than fit well in memory."""
 
+ROOM_LINES = 200
+"""Lines of a room that are read from the ledger."""
+
 PACE_KINDS = frozenset({Kind.ANSWER, Kind.POLITE, Kind.NOTICE})
 """What overtakes in a chat's pace. A fixed text is outside of it."""
 
@@ -30,12 +33,13 @@ UNCOUNTED = frozenset({Kind.NOTICE, Kind.FIXED})
 
 
 async def restore(live: LiveState, store: Store, slots: Slots, clock: Clock, bot_ids: Collection[int]) -> None:
-    """Give these bots their hourly counts, texts, short lines, refresh counters and Telegram's windows, and their chats
-    the pace of all bots that we hold (these included). What they answered, or may have, stays answered.
+    """Give these bots their hourly counts, texts, short lines, refresh counters and Telegram's windows, and the chats
+    their rooms and the pace of all bots that we hold (these included). What they answered, or may have, stays answered.
 
     Raises:
         StoreError: the ledger cannot be read. Bots done by then are as they should be; call it again for all.
     """
+    await _restore_rooms(live, store)
     now = clock.wall()
     back = max(HOUR, live.settings.guards.repetition_hours * HOUR)
     ids = [bot_id for bot_id in bot_ids if bot_id in live.bots]
@@ -69,6 +73,14 @@ def remind(bot: BotState, said: Sequence[Said], now: float, keep_seconds: float)
         if each.restated:
             bot.since_refresh, bot.refreshed_at = 0, each.at
         bot.remember(normalise(each.text), each.at, keep_seconds)
+
+
+async def _restore_rooms(live: LiveState, store: Store) -> None:
+    """A daemon that stood by heard nothing: its rooms hear what was said meanwhile."""
+    for chat in live.chats.values():
+        for message in await store.recent(chat.id, ROOM_LINES):
+            live.hear(message)
+        await asyncio.sleep(0)
 
 
 async def _restore_pace(live: LiveState, store: Store, clock: Clock, taken: Collection[int]) -> None:

@@ -40,7 +40,7 @@ class Run:
 
 
 class Runs:
-    """The runs that go on. `ended(chat_id, run)` is told when one is over, `merged` what a later line of it replaced."""
+    """The runs that go on. `ended(chat_id, run)` is called when one is over, `merged` with what a line replaced."""
 
     def __init__(self, clock: Clock, ended: Callable[[int, Run], None], merged: Callable[[Stimulus], None]) -> None:
         self._clock = clock

@@ -191,6 +191,18 @@ async def test_a_claim_needs_its_stimulus_taken_by_this_bot_and_fence(database: 
     assert await store.counts(0) == {"received": 1, "failed": 1}
 
 
+@pytest.mark.parametrize("state", ["open", "dropped"])
+async def test_what_a_taker_left_behind_is_closed_by_whoever_finds_it(database: Database, state: str) -> None:
+    store, _ = await database.daemon("a", ALI, ttl=9)
+    key = await asked(store)
+    await store.take_stimulus(key, BOT, counts=True)
+    await database.advance(10)
+    other, _ = await database.daemon("b", ALI)
+    assert await waiting(other) == [key]
+    await other.close_stimulus(key, state, "stale")
+    assert await waiting(other) == ([key] if state == "open" else [])
+
+
 async def test_two_claims_for_one_stimulus_at_once_give_one_row(database: Database) -> None:
     store, lease = await database.ali()
     await asked(store)

@@ -136,6 +136,24 @@ def test_telegrams_windows_are_refilled() -> None:
     on_daemon(work)
 
 
+def test_a_daemon_that_stood_by_hears_what_was_said_meanwhile() -> None:
+    async def work(here: Scene) -> None:
+        first = await here.daemon(name="a").start(ALI)
+        standby = await here.daemon(name="b").start(AYSE)
+        asked = await first.say("@ali_hoca_bot enflasyon düşer mi?")
+        await asyncio.sleep(10)
+        assert len(standby.chat.room) == 0
+        here.database.daemons["a"].expiry = here.clock.wall()
+        await standby.take(ALI)
+        assert [line.message.text for line in standby.chat.room.view().lines][-2:] == [
+            "@ali_hoca_bot enflasyon düşer mi?",
+            "Satır 1.",
+        ]
+        assert asked in standby.chat.claimed
+
+    scene(work)
+
+
 def test_a_group_that_moved_keeps_the_pace_of_its_old_id() -> None:
     async def work(here: Daemon) -> None:
         for ago in (50, 40, 30, 20):
