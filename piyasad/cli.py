@@ -352,6 +352,118 @@ def simulate(
                 _table(*table)
 
 
+Chat = Annotated[
+    int | None, typer.Option("--chat", help="The chat's id, for a link that names a public group instead of a number.")
+]
+
+
+@app.command(short_help="Forget a member, in every table.")
+def forget(
+    user: Annotated[
+        str, typer.Argument(help="An id, an @username, or the link to a line of theirs or an answer to one.")
+    ],
+    names: Annotated[
+        list[str] | None, typer.Option("--name", help="A further name they went by; may be given again.")
+    ] = None,
+    handles: Annotated[
+        list[str] | None, typer.Option("--handle", help="A further @username they went by; may be given again.")
+    ] = None,
+    chat: Chat = None,
+    config: Config = DEFAULT_CONFIG,
+    data_dir: DataDir = None,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a member: their rows go, and their id, name and @username everywhere; what bots quoted of them goes, too.
+
+    Other members' words stay; so do the hashes for `verify` and a wish to be left out. Backups are not reached.
+
+    Exit code 1: nothing is held on them, or no daemon runs.
+
+    Example: piyasad forget @zehra_k
+    """
+    from piyasad.commands.forget import forget_of
+
+    done = _asked(
+        lambda: forget_of(config, data_dir, dsn, user, chat_id=chat, names=names or (), handles=handles or ())
+    )
+    _say_all(done.pop("notes"))
+    if as_json:
+        print(json.dumps(done, ensure_ascii=False, indent=1))
+    else:
+        rows = [(table, done["deleted"].get(table, 0), done["rewritten"].get(table, 0)) for table in done["tables"]]
+        _table("Forgotten", ("table", "rows deleted", "rows rewritten"), rows)
+
+
+@app.command(short_help="Whether a bot of ours said this, when, and which.")
+def verify(
+    said: Annotated[
+        str, typer.Argument(help="The text, the link to the message, or - for the text on standard input.")
+    ],
+    chat: Chat = None,
+    config: Config = DEFAULT_CONFIG,
+    data_dir: DataDir = None,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether a bot of ours said this, when, and which one; also long after the line itself is gone.
+
+    Lines are known by the fingerprint of their words and figures: case, punctuation, spacing and emoji do not count.
+
+    Exit code 1: none of ours is known to have said it.
+
+    Example: piyasad verify "Altın bu hafta sakin."
+    """
+    from piyasad.commands.verify import verify_of
+
+    text = sys.stdin.read() if said == "-" else said
+    told = _asked(lambda: verify_of(config, data_dir, dsn, text, chat))
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False, indent=1))
+    elif told["said"]:
+        columns = ("at", "bot", "username", "bot id", "chat", "title", "id", "link")
+        _table(f"Said, by its {told['by']} (times are in {told['zone']})", columns, _rows(told, "said"))
+    else:
+        print("No bot of ours is known to have said this.", file=sys.stderr)
+    raise typer.Exit(0 if told["said"] else 1)
+
+
+@app.command(short_help="Everything about one line, names masked.")
+def evidence(
+    line: Annotated[str, typer.Argument(help="The id of a message (see verify), or the link to it.")],
+    chat: Chat = None,
+    config: Config = DEFAULT_CONFIG,
+    data_dir: DataDir = None,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Everything about one line: what it answers and rests on, guards, masks, the notice shown before it, its hash.
+
+    Members' names are masked. Exit code 1: no such line is known.
+
+    Example: piyasad evidence 4711 --json
+    """
+    from piyasad.commands.evidence import evidence_of, flat
+
+    told = _asked(lambda: evidence_of(config, data_dir, dsn, line, chat))
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False, indent=1))
+    else:
+        _table("Evidence", ("of", "what", ""), list(flat(told)))
+
+
+def _asked(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """An answer, or one line of why there is none, and the exit code."""
+    from piyasad.commands.database import NoDaemon
+    from piyasad.commands.link import BadArgument, Unknown
+
+    try:
+        return ask()
+    except (BadArgument, NoDaemon, Unknown) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2 if isinstance(error, BadArgument) else 1) from None
+
+
 @app.command(short_help="Telegram and LLM servers of our own, on loopback.")
 def sandbox(
     listen: Annotated[str, typer.Option("--listen", help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:8420",

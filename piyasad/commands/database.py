@@ -45,10 +45,21 @@ class Place:
         Raises:
             NoDaemon: it cannot be asked.
         """
+        return await self._with_store(work, changes=False)
+
+    async def change(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """Do something with the store that changes what stands in it, beside the daemons that run.
+
+        Raises:
+            NoDaemon: it cannot be asked.
+        """
+        return await self._with_store(work, changes=True)
+
+    async def _with_store(self, work: Callable[[Store], Awaitable[T]], *, changes: bool) -> T:
         if not self.dsn:
             raise NoDaemon(self.absent)
         try:
-            store = await PostgresStore.reading(self.dsn, SystemClock())
+            store = await PostgresStore.reading(self.dsn, SystemClock(), changes=changes)
             try:
                 return await work(store)
             finally:

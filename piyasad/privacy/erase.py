@@ -78,6 +78,7 @@ class Eraser:
         texts: their own lines, of which others' may hold quotations.
         bots: names of our bots: a word of one means the bot, but for a line that addresses the member.
         is_word: whether a folded name is a word, too: alone it counts only where it stands as a name.
+        label: what stands in their place.
     """
 
     def __init__(
@@ -89,7 +90,9 @@ class Eraser:
         *,
         bots: Iterable[str] = (),
         is_word: Callable[[str], bool] = WEAK.__contains__,
+        label: str = LABEL,
     ) -> None:
+        self._label = label
         self._folds: dict[str, str] = {}
         self.user_id = user_id
         self._id = re.compile(rf"(?<!\d){user_id}(?!\d)") if len(str(user_id or "")) >= ID_DIGITS else None
@@ -125,10 +128,10 @@ class Eraser:
     def ours(self, text: str, *, to_them: bool = False) -> str:
         """A text of our bots or of the machine: neither named nor quoted. `to_them`: it answers the member."""
         if self._contacts:
-            text = _CONTACT.sub(lambda found: LABEL if _contact(found[0]) in self._contacts else found[0], text)
+            text = _CONTACT.sub(lambda found: self._label if _contact(found[0]) in self._contacts else found[0], text)
         tokens = self._tokens(text)
-        spans = [(start, end, LABEL) for start, end in self._quotations(text, tokens, to_them=to_them)]
-        spans += self._named(text, tokens, to_them=to_them, handle=LABEL)
+        spans = [(start, end, self._label) for start, end in self._quotations(text, tokens, to_them=to_them)]
+        spans += self._named(text, tokens, to_them=to_them, handle=self._label)
         return self._plainly(_replaced(text, spans))
 
     def theirs(self, text: str) -> str:
@@ -173,7 +176,7 @@ class Eraser:
                 continue
             length = self._row_at(tokens, at) or int(self._single_at(text, tokens, at, to_them=to_them))
             if length:
-                spans.append((token.start, tokens[at + length - 1].end, _with(LABEL, tokens[at + length - 1])))
+                spans.append((token.start, tokens[at + length - 1].end, _with(self._label, tokens[at + length - 1])))
             at += length or 1
         return spans
 
@@ -249,8 +252,8 @@ class Eraser:
 
     def _plainly(self, text: str) -> str:
         for sign in self._signs:
-            text = text.replace(sign, LABEL)
-        return self._id.sub(LABEL, text) if self._id is not None else text
+            text = text.replace(sign, self._label)
+        return self._id.sub(self._label, text) if self._id is not None else text
 
     def _tokens(self, text: str) -> list[_Token]:
         folds = self._folds
@@ -278,7 +281,9 @@ def _grams(words: list[str], n: int) -> Iterable[tuple[str, ...]]:
 
 def _with(label: str, token: _Token) -> str:
     """The label with the ending that the word had behind an apostrophe, in its own harmony."""
-    return f"{label}'{reharmonise(LABEL, lower_tr(token.suffix))}" if token.suffix and label == LABEL else label
+    if not token.suffix or label == HANDLE_LABEL:
+        return label
+    return f"{label}'{reharmonise(label, lower_tr(token.suffix))}"
 
 
 def _replaced(text: str, spans: Collection[tuple[int, int, str]]) -> str:

@@ -167,7 +167,7 @@ class PeopleInMemory:
         row = self._db.said[message_id]
         bot = self._db.bots.get(row.bot_id)
         name, username = (bot.name, bot.username) if bot is not None else ("", "")
-        return Saying(message_id, row.bot_id, name, username, row.chat_id, row.telegram_id, row.at)
+        return Saying(message_id, row.bot_id, name, username, row.chat_id, row.telegram_id, row.at, row.hash)
 
 
 def _hash(user_id: int) -> bytes:

@@ -18,7 +18,10 @@ FORGOTTEN_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """A line that a bot of ours sent, as it is kept beyond the ledger. `bot` and `username` are its latest names."""
+    """A line that a bot of ours sent, as it is kept beyond the ledger. `bot` and `username` are its latest names.
+
+    `hash` is its fingerprint as it was sent.
+    """
 
     message_id: int
     bot_id: int
@@ -27,6 +30,7 @@ class Saying:
     chat_id: int
     telegram_id: int | None
     at: float
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,10 @@ class PostgresStore(PeopleOnPostgres):
         return cls(calls, writer)
 
     @classmethod
-    async def reading(cls, dsn: str, clock: Clock) -> PostgresStore:
+    async def reading(cls, dsn: str, clock: Clock, *, changes: bool = False) -> PostgresStore:
         """Connect to look only: nothing is migrated, and what would write is refused.
+
+        `changes`: single statements may write all the same; claims, settlements, traces and figures still may not.
 
         Raises:
             StoreError: no database, access refused, no tables of ours, or tables of another version.
@@ -111,7 +113,7 @@ class PostgresStore(PeopleOnPostgres):
             raise as_store_error(error) from error
         finally:
             await hang_up(first)
-        calls = await Calls.open(dsn, clock, size=1, default_transaction_read_only="on")
+        calls = await Calls.open(dsn, clock, size=1, default_transaction_read_only="off" if changes else "on")
         return cls(calls, Writer(lambda: for_writing(dsn), clock))
 
     async def close(self) -> None:

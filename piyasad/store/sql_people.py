@@ -10,7 +10,7 @@ from piyasad.store.people import FORGOTTEN_SECONDS
 from piyasad.store.sql import ROW
 
 _SAYING = """SELECT s.message_id, s.bot_id, coalesce(b.name, '') AS bot, coalesce(b.username, '') AS username,
-    s.chat_id, s.telegram_message_id AS telegram_id, extract(epoch FROM s.sent_at)::float8 AS at
+    s.chat_id, s.telegram_message_id AS telegram_id, extract(epoch FROM s.sent_at)::float8 AS at, s.hash
 FROM said s LEFT JOIN bot b ON b.id = s.bot_id"""
 
 SAYINGS = f"{_SAYING} WHERE s.hash = $1 ORDER BY s.sent_at DESC, s.message_id DESC LIMIT $2"

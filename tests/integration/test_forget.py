@@ -135,14 +135,14 @@ async def test_what_others_said_and_did_stays(room: Room) -> None:
     connection = await asyncpg.connect(room.dsn)
     details = await connection.fetch("SELECT detail FROM turn ORDER BY id")
     memories = await connection.fetch("SELECT text FROM memory ORDER BY id")
-    later = await connection.fetchrow("SELECT detail::text, words, who FROM later")
+    later = await connection.fetch("SELECT detail::text, words, who FROM later")
     await connection.close()
     assert [json.loads(row["detail"]) for row in details] == [
         {"reason": "Üye asked", "suspect": ["Üye"], "user_id": None, "target": 1},
         {"verdicts": ["says Üye"]},
     ]
     assert [row["text"] for row in memories] == ["Üye düğüne gidiyor", "Üye ile konuştu"]
-    assert tuple(later) == ('{"kim": "Üye", "n": [1, "Üye"]}', ["Üye", "Mert"], "Üye")
+    assert [tuple(row) for row in later] == [('{"kim": "Üye", "n": [1, "Üye"]}', ["Üye", "Mert"], "Üye")]
     assert (await room.store.held_on(MERT)).messages == 2
 
 

@@ -29,7 +29,7 @@ async def test_a_line_is_known_by_its_words_from_the_settlement_that_sent_it(dat
     sought = fingerprint("ALTIN 3.450’yi gördü")
     assert await store.sayings(sought) == []  # on its way
     await store.settle(made, State.SENT, telegram_id=50, at=await store.now())
-    saying = Saying(made.id, BOT, "Ali", "ali_bot", CHAT, 50, await store.now())
+    saying = Saying(made.id, BOT, "Ali", "ali_bot", CHAT, 50, await store.now(), sought)
     assert await store.sayings(sought) == [saying]
     assert await store.saying_at(CHAT, 50) == await store.saying(made.id) == saying
     assert (await store.sayings(fingerprint("Altın 3450'yi gördü")), await store.saying_at(CHAT, 51)) == ([], None)

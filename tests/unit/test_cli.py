@@ -93,7 +93,20 @@ def test_help_lists_every_command_with_what_it_does(piyasad_command: Cli) -> Non
     code, out, _ = piyasad_command("--help")
     assert code == 0
     listed = re.findall(r"^  ([a-z]+)  +\S.*\.$", out, re.MULTILINE)
-    assert listed == ["run", "demo", "check", "plan", "status", "simulate", "sandbox", "bots", "chats"]
+    assert listed == [
+        "run",
+        "demo",
+        "check",
+        "plan",
+        "status",
+        "simulate",
+        "forget",
+        "verify",
+        "evidence",
+        "sandbox",
+        "bots",
+        "chats",
+    ]
     for name in listed:
         code, out, _ = piyasad_command(name, "--help")
         assert code == 0
