@@ -184,7 +184,7 @@ async def test_a_store_that_cannot_take_its_leave_is_closed_all_the_same(data_di
     server = await Embedded.start(data_dir)
     store = await PostgresStore.connect(server.dsn, SystemClock())
     await store.writer.close()
-    for holder_ in store._pool._holders:  # type: ignore[attr-defined]
+    for holder_ in store._calls._pool._holders:  # type: ignore[attr-defined]
         if holder_._con is not None:
             holder_._con._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
     await store.close()
