@@ -84,7 +84,7 @@ class Side:
     stores: list[Store]
     claims: list[Claim] = field(default_factory=list)
     ids: dict[int, int] = field(default_factory=dict)  # this side's message id → its place in the order of making
-    telegram_ids: int = 100
+    telegram_ids: int = 1_000_000  # far from those of members
 
     def known(self, message: Message) -> Message:
         """The message with an id that both sides share."""
