@@ -107,6 +107,12 @@ def phrases() -> frozenset[tuple[str, str]]:
     return frozenset((first, rest) for first, _, rest in (row.partition(" ") for row in rows))
 
 
+@cache
+def others() -> frozenset[str]:
+    """Words that look like a name written without its Turkish signs, and are words of their own."""
+    return frozenset(_section("others").split())
+
+
 def _kept() -> Iterable[tuple[str, Sort]]:
     for section, sort in (("names", Sort.NAME), ("words", Sort.GIVEN), ("common", Sort.WORD)):
         for name in _section(section).split():

@@ -13,13 +13,14 @@ from typing import Final
 from piyasad.language.text import lower_tr
 from piyasad.language.vocative import GREETINGS, HAILS, is_deed, is_title, precedes_name, says_you, turns_to
 from piyasad.privacy.digits import Find
-from piyasad.privacy.names import WORD, Entry, NameBook, Sort, follows, is_fond, phrases
+from piyasad.privacy.names import WORD, Entry, NameBook, Sort, follows, is_fond, others, phrases
 
 _BREAK: Final = re.compile(r"[.!?…,;:\n()\[\]\"“”«»—–]")
 _STOP: Final = re.compile(r"[.!?…\n]")
 _TURKISH: Final = re.compile("[çğışöüÇĞİŞÖÜ]")
 _JOINS: Final = frozenset(("ve", "ile", "veya", "ya", "yada", "and", "or"))
 _ANSWERS: Final = frozenset(("bence", "evet", "hayir", "ya", "peki", "aynen", "tamam", "e", "ee"))
+_SHORT: Final = 4
 _LONGEST_CALL: Final = 8
 """Words before a name at a clause's end that may still call its bearer."""
 
@@ -137,6 +138,9 @@ class _Line:
             return False  # "alim"
         if any(entry.is_spelt(each, len(base), lazily=entry.kept) for each in (lower, written.lower())):
             return entry.kept or not rest or not book.known(lower)
+        undotted = lower.replace("ı", "i")
+        if entry.kept and len(base) > _SHORT and any(undotted == each.replace("ı", "i") for each in entry.spellings):
+            return True  # "ıbrahım": only its dots are wrong
         return not self.turkish or not book.known(lower)
 
     def _is_doubled(self, at: int) -> bool:
@@ -151,9 +155,8 @@ class _Line:
             return True
         if entry.sort is Sort.NAME:
             return True  # a row with a word in it that is nothing but a name
-        written = lower_tr(self.text[self.spans[at][0] : self.spans[at][1]])
-        if last == at and not entry.is_spelt(written, len(written) - len(rest)) and book.known(written):
-            return False  # "sen" is no Şen
+        if last == at and self._is_another_word(at, len(self.words[at]) - len(rest), entry, book):
+            return False
         given = entry.sort in {Sort.GIVEN, Sort.BOT}
         after = self._clause_after(last)
         if (rest and is_fond(rest)) or self._is_titled(at, last, entry):
@@ -167,6 +170,13 @@ class _Line:
         if entry.sort is Sort.GIVEN and after and is_deed(after[0]):
             return True
         return entry.calls and self._is_called(at, last, before, after, given=given)
+
+    def _is_another_word(self, at: int, size: int, entry: Entry, book: NameBook) -> bool:
+        """Whether a word only looks like the name: "sen" is no Şen, "şuna" no Suna; "umit" is a lazy Ümit."""
+        written = lower_tr(self.text[self.spans[at][0] : self.spans[at][1]])
+        if entry.is_spelt(written, size):
+            return False
+        return written[:size] in others() if entry.is_spelt(written, size, lazily=True) else book.known(written)
 
     def _is_titled(self, at: int, last: int, entry: Entry) -> bool:
         nearby = self._gap(last).strip(" ")

@@ -62,6 +62,26 @@ def test_a_full_name_of_any_kind_goes_as_author(form: str) -> None:
     assert ROOM.part(Part("selam", author=MEMBERS[user - 1000], user_id=user)) == f"Üye {user - 999}: selam"
 
 
+def test_a_word_with_some_of_a_names_letters_is_no_form_of_it() -> None:
+    names = NameBook(known=is_word)
+    for user, name in enumerate(("Ümit Şen", "Suna Çam", "Ali Işık", "Aslı Han", "Sinan")):
+        names.heard(user, name)
+    room = Masker(names)
+    for line in (
+        "sen ne dersin",
+        "şuna bak",
+        "cam kırıldı",
+        "alım yaptım",
+        "alın teri",
+        "ışık hızı",
+        "asli görev",
+        "Ayşe Hanım",
+        "sınandı sabrımız",
+    ):
+        assert room.text(line) == line
+    assert room.text("selam umit, suna ve sınan haklı") == "selam Üye 1, Üye 2 ve Üye 5 haklı"
+
+
 def test_a_short_name_is_masked_as_author_only() -> None:
     assert ROOM.text("su iç, al bunu") == "su iç, al bunu"
     assert ROOM.part(Part("al", author="Al", user_id=1025)) == "Üye 26: al"
