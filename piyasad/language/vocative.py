@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from piyasad.language.text import HONORIFICS
@@ -64,6 +65,10 @@ _DOES: Final = re.compile(
 )  # fmt: skip
 
 
+_MEMO: Final = 4096  # words whose answer is remembered: the rules are pure, and floods repeat themselves
+
+
+@lru_cache(_MEMO)
 def is_title(word: str) -> bool:
     """Whether a folded word is a title that follows a name ("bey", "hocam", "hanıma")."""
     return word in HONORIFICS or _TITLES.fullmatch(word) is not None
@@ -74,6 +79,7 @@ def precedes_name(word: str) -> bool:
     return word in _BEFORE
 
 
+@lru_cache(_MEMO)
 def says_you(word: str) -> bool:
     """Whether a folded word speaks to somebody: "sen", "sizce", "diyorsun", "haklısınız"."""
     return _YOU.fullmatch(word) is not None and _NOT_YOU.fullmatch(word) is None
@@ -84,6 +90,7 @@ def turns_to(words: Sequence[str]) -> bool:
     return bool(words) and (words[0] in _ASIDE or any(map(says_you, words)))
 
 
+@lru_cache(_MEMO)
 def is_deed(word: str) -> bool:
     """Whether a folded word is what a person of the chat does: says, asks, writes, is right."""
     return _DOES.fullmatch(word) is not None

@@ -61,6 +61,7 @@ _CALL_BEFORE: Final = re.compile(
 _ID_BEFORE: Final = re.compile(r"(?:tc|t\.c\.?|tckn|kimlik\w*)\W{0,3}(?:(?:kimlik\w*|no\w*|numara\w*)\W{0,3}){0,2}\Z")
 _TAX_BEFORE: Final = re.compile(r"(?:vkn|vergi\w*|tax)\W{0,3}(?:(?:kimlik\w*|no\w*|numara\w*|id)\W{0,3}){0,2}\Z")
 _LOOK_BACK: Final = 32
+_TELLING: Final = re.compile(r"[a-z$€₺£%=]")
 
 _PLATE: Final = re.compile(r"(?<![\w.,])(0[1-9]|[1-7]\d|8[01])([ -]?)([a-z]{1,3})\2(\d{2,5})(?![a-z_\d]|[.,]\d)")
 _PLATE_DIGITS: Final = {1: (4, 5), 2: (3, 4), 3: (2, 3)}
@@ -200,6 +201,7 @@ def _kind(
     if _is_thousands(sizes, joints):
         return ""
     before = folded[max(0, start - _LOOK_BACK) : start]
+    before = before if _TELLING.search(before) else ""
     if 13 <= count <= _MOST:
         fits = len(sizes) == 1 or sizes in _CARD_GROUPS
         return CARD if fits and _CARD.match(digits) and luhn.is_valid(digits) else ""
@@ -221,15 +223,18 @@ def _kind(
 def _of_ten(digits: str, sizes: tuple[int, ...], before: str, head: str, folded: str, end: int) -> str:
     if head and head in "oO":
         return PHONE
-    if _TAX_BEFORE.search(before) and vkn.is_valid(digits):
+    tax = (sizes == (10,) or _TAX_BEFORE.search(before) is not None) and vkn.is_valid(digits)
+    mobile = sizes in _TEN_GROUPS and _TEN_MOBILE.fullmatch(digits) is not None
+    fixed = _TEN_FIXED.fullmatch(digits) is not None and (
+        sizes in _FIXED_GROUPS or _CALL_BEFORE.search(before) is not None
+    )
+    if tax and (sizes != (10,) or _TAX_BEFORE.search(before)):
         return TAX_ID
-    if _UNIT.match(folded, end) or _AMOUNT_BEFORE.search(before) or digits.endswith("00000"):
+    if not (tax or mobile or fixed) or digits.endswith("00000"):
         return ""
-    if _TEN_MOBILE.fullmatch(digits) and sizes in _TEN_GROUPS:
-        return PHONE
-    if _TEN_FIXED.fullmatch(digits) and (sizes in _FIXED_GROUPS or _CALL_BEFORE.search(before)):
-        return PHONE
-    return TAX_ID if sizes == (10,) and vkn.is_valid(digits) else ""
+    if _UNIT.match(folded, end) or _AMOUNT_BEFORE.search(before):
+        return ""
+    return PHONE if mobile or fixed else TAX_ID
 
 
 def _is_international(digits: str, sizes: tuple[int, ...], joints: tuple[str, ...]) -> bool:
@@ -284,10 +289,13 @@ def _ibans(folded: str) -> Iterator[Find]:
 def _iban_end(written: str) -> int:
     """How much of a text is an IBAN whose check digits are right; 0: nothing."""
     size = _IBAN_SIZES.get(written[:2], 0)
-    places = [at for at, sign in enumerate(written) if sign.isalnum()][:size]
-    if not size or len(places) < size:
+    if not size:
         return 0
-    return places[-1] + 1 if iban.is_valid("".join([written[at] for at in places]).upper()) else 0
+    places = [at for at, sign in enumerate(written) if sign.isalnum()][:size]
+    compact = "".join([written[at] for at in places])
+    if len(places) < size or int("".join([str(int(sign, 36)) for sign in compact[4:] + compact[:4]])) % 97 != 1:
+        return 0  # most of what looks like one; the country's own form is proven only then
+    return places[-1] + 1 if iban.is_valid(compact.upper()) else 0
 
 
 def _plates(text: str, folded: str) -> Iterator[Find]:
