@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import defaultdict
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,8 +19,9 @@ from piyasad.commands.verify import row as said_row
 from piyasad.commands.view import View, look
 from piyasad.language.fingerprint import fingerprint
 from piyasad.model import Message
-from piyasad.privacy.erase import PROMPTS, Eraser
-from piyasad.privacy.mask import mask
+from piyasad.privacy.erase import PROMPTS
+from piyasad.privacy.mask import Masker
+from piyasad.privacy.names import NameBook
 from piyasad.store.interface import Store
 from piyasad.store.people import Evidence
 
@@ -32,6 +33,8 @@ GUARDS: Final = ("verdicts", "suspect", "rewrites")
 
 MASKS: Final = ("masked", "masks")
 """… and what was masked on its way to the model."""
+
+_NUMBER: Final = re.compile(r"-?\d{5,20}")
 
 
 def evidence_of(config: Path, data_dir: Path | None, dsn: str | None, line: str, chat_id: int | None) -> dict[str, Any]:
@@ -63,7 +66,7 @@ async def evidence(store: Store, view: View, sought: int | Link) -> dict[str, An
         gone = dict.fromkeys(("line", "answers", "notice", "turn"))
         return {"zone": view.zone.key, **gone, "said": said_row(view, said) | {"fingerprint": said.hash.hex()}}
     chat = next((row for row in await store.chats() if row.id == found.message.chat_id), None)
-    masks = Masks(found, [row.name for row in view.rows], [row.username for row in view.rows])
+    masks = Masks(found, {row.username: row.name for row in view.rows})
     return {
         "zone": view.zone.key,
         "line": _line(view, found, masks),
@@ -94,45 +97,31 @@ def flat(told: Mapping[str, Any]) -> Iterable[tuple[str, str, Any]]:
 class Masks:
     """People as "Üye n", numbered as they first wrote in the chat; what else identifies them as prompts have it."""
 
-    def __init__(self, found: Evidence, bots: Iterable[str], usernames: Iterable[str]) -> None:
-        names: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+    def __init__(self, found: Evidence, bots: Mapping[str, str]) -> None:
+        book = NameBook()
+        book.bots(bots)
         for user_id, name, handle in found.people:
-            names[user_id].append((name, handle))
-        self._handles = frozenset(name.lower() for name in usernames)
-        self._number = {user_id: number for number, user_id in enumerate(names, 1)}
-        self._erasers = [
-            Eraser(
-                user_id,
-                [name for name, _ in known],
-                [handle for _, handle in known],
-                bots=tuple(bots),
-                label=f"Üye {self._number[user_id]}",
-            )
-            for user_id, known in names.items()
-        ]
+            book.heard(user_id, name, handle)
+        self._ids = {str(user_id) for user_id, _, _ in found.people}
+        self._masker = Masker(book)
 
     def author(self, message: Message) -> str:
         """Who said it: a bot's name, or a member's number."""
-        return message.author if message.user_id is None else f"Üye {self._number.get(message.user_id, '?')}"
+        return message.author if message.user_id is None else self._masker.book.alias(message.user_id, message.author)
 
     def text(self, text: str) -> str:
-        """A text without names, handles and numbers of people."""
-        for eraser in self._erasers:
-            text = eraser.ours(text)
-        return mask(text, self._handles)
+        """A text without names, handles, ids and numbers of people."""
+        return self._masker.text(_NUMBER.sub(lambda found: "Üye" if found[0] in self._ids else found[0], text))
 
     def value(self, value: Any) -> Any:
         """The same for JSON."""
-        for eraser in self._erasers:
-            value = eraser.value(value)
-        return self._masked(value)
-
-    def _masked(self, value: Any) -> Any:
         if isinstance(value, str):
-            return mask(value, self._handles)
+            return self.text(value)
         if isinstance(value, dict):
-            return {key: self._masked(item) for key, item in value.items()}
-        return [self._masked(item) for item in value] if isinstance(value, list) else value
+            return {self.text(key): self.value(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        return "Üye" if str(value) in self._ids else value
 
 
 async def _id_of(store: Store, link: Link) -> int | None:

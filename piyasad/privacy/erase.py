@@ -7,17 +7,19 @@ becomes "Üye" in an old line harms nobody, one too few is a broken promise: in 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
 
-from piyasad.language.text import HONORIFICS, fold, is_form_of_name, lower_tr
+from piyasad.language.text import lower_tr
+from piyasad.privacy.contacts import HANDLE
 from piyasad.privacy.harmony import reharmonise
+from piyasad.privacy.names import SHORTEST, WORD, NameBook
+from piyasad.privacy.people import members
+from piyasad.privacy.plain import folded, plain
 
 LABEL: Final = "Üye"
 """What stands in a bot's line where a forgotten member was named or quoted."""
-
-HANDLE_LABEL: Final = "[kullanıcı]"
-"""What stands in another member's line where their @username was."""
 
 PROMPTS: Final = frozenset({"prompt", "prompts", "request", "messages"})
 """Where a trace keeps what a model was sent: the whole room's words, masked, so that no search finds their author."""
@@ -28,44 +30,21 @@ RUN, RUN_TO_THEM = 4, 3
 ID_DIGITS = 6
 """Shorter ids are looked for where ids stand only: as a number in a text they could be anything."""
 
-_WORDS: Final = """
-    abi abla adil admin ahu akin alev altin analiz arzu aslan asli ates ay aydin baba bahar baris bey bilgi bitcoin
-    bora boran borsa bulut burcu can canan cansu celik cem ceylan cicek coskun damla defne demir deniz derin destek
-    dilek doga dogan dolar dolunay duru duygu ece efe ege ekim ela elmas emek engin er erdem ergin esen euro evren
-    ezgi fidan filiz finans firat gizem gonca gonul gul gumus gun gunes guven haber hanim hazal helin hoca hos huzur
-    ilk ilke imge inanc inci ipek irmak isik kaan kara karaca kaya kerem kiraz koray kral kripto kumru kurt kurucu
-    lale market mavi melek meric mert mine misafir murat naz nazli nehir neva nisan nur okan onur oya oz ozan ozel
-    ozgur ozlem pamuk para pinar piyasa polat poyraz rapor reis ruya ruzgar sahin savas seda sefa seher selin serap
-    ses sevgi sevinc sezen sila sinan sirin spor su sude tan tarik tas teknik temel teoman toprak trader tuna tunc
-    tuncay turan turk tut ufuk ulke ulku ummu umut usta utku uyar uye uzman uzun vural yagmur yakut yaren yasin
-    yatirim yatirimci yaz yazgi yener yeni yeter yigit yildirim yildiz yilmaz yonca yonetici yucel zafer zeki zumrut
-"""
+NUMBER_DIGITS = 9
+"""Numbers of theirs of so many figures are repeated by nobody by chance."""
 
-WEAK: Final = frozenset(_WORDS.split())
-"""Folded names that are words, too."""
-
-_INSIDE = "\u00ad\u200b-\u200f\u2060\ufeff\u0300-\u036f"  # invisible signs and marks that do not end a word
-_TOKEN = re.compile(rf"(?P<at>@?)(?P<word>\w[\w{_INSIDE}]*)(?P<rest>['’ʼ´`‘](?P<suffix>\w+))?")
+_TOKEN = re.compile(r"(\w+)(?:'\w+)?")
+_ENDING = re.compile(r"['’‘ʼ´`]?(\w+)")
 _QUOTED = re.compile(r"“([^”]{1,500})”|\"([^\"]{1,500})\"|«([^»]{1,500})»|‘([^’]{1,500})’|„([^“”]{1,500})[“”]")
 _CONTACT = re.compile(
-    r"[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64}|(?:https?://|www\.|t\.me/)\S{1,500}|\b(?:[A-Z]{2})?\d(?:[ .()/-]{0,2}\d){8,33}\b"
+    r"[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64}|(?:https?://|www\.|t\.me/)\S{1,500}|\b(?:[a-z]{2})?\d(?:[ .()/-]{0,2}\d){8,33}\b"
 )
-_ADDRESSED = re.compile(r"\s{0,3}[,!:]")
-_OPENS = re.compile(r"(?:\A|[.!?…\n\"“«(])\s*\Z")
-_SPAN = tuple[int, int]
 
 
-class _Token:
-    """A word of a text, where it stands, folded without its suffix."""
-
-    __slots__ = ("at", "capital", "end", "folded", "start", "suffix")
-
-    def __init__(self, found: re.Match[str], folded: str) -> None:
-        self.start, self.end = found.span()
-        self.at = bool(found["at"])
-        self.capital = found["word"][0].isupper()
-        self.suffix = found["suffix"] or ""
-        self.folded = folded
+class _Span(NamedTuple):
+    start: int
+    end: int
+    label: str
 
 
 class Eraser:
@@ -74,11 +53,10 @@ class Eraser:
     Args:
         user_id: theirs; None where it is not known.
         names: under which they wrote, as shown.
-        handles: their @usernames, without @.
+        handles: their @usernames, with or without @.
         texts: their own lines, of which others' may hold quotations.
-        bots: names of our bots: a word of one means the bot, but for a line that addresses the member.
-        is_word: whether a folded name is a word, too: alone it counts only where it stands as a name.
-        label: what stands in their place.
+        bots: names of our bots: a word of one means the bot, but where it plainly addresses the member.
+        known: whether a word (lower case) is one of the language: a name that is one counts where it stands as a name.
     """
 
     def __init__(
@@ -89,54 +67,45 @@ class Eraser:
         texts: Iterable[str] = (),
         *,
         bots: Iterable[str] = (),
-        is_word: Callable[[str], bool] = WEAK.__contains__,
-        label: str = LABEL,
+        known: Callable[[str], bool] = lambda word: False,
     ) -> None:
-        self._label = label
-        self._folds: dict[str, str] = {}
         self.user_id = user_id
         self._id = re.compile(rf"(?<!\d){user_id}(?!\d)") if len(str(user_id or "")) >= ID_DIGITS else None
-        names = [name for name in (each.strip() for each in names) if name]
-        bot_words = {token.folded for name in bots for token in self._tokens(name)}
-        whole = [tuple(token.folded for token in self._tokens(name)) for name in names]
-        self._signs = sorted({name for name, words in zip(names, whole, strict=True) if not words}, key=len)
-        self._rows = {
-            words[at:end] for words in whole for at in range(len(words)) for end in range(at + 2, len(words) + 1)
-        }
-        singles = {word for words in whole for word in words if len(word) > 1 and not word.isdigit()}
-        self._bots = frozenset(singles & bot_words)
-        self._weak = frozenset(word for word in singles if is_word(word) or len(word) < 3) - self._bots
-        self._sure = frozenset(singles) - self._weak - self._bots
-        self._by_start: dict[str, list[str]] = {}
-        for word in singles:
-            self._by_start.setdefault(word[:2], []).append(word)
-        self._handles = frozenset(fold(handle.lstrip("@")) for handle in handles if handle.lstrip("@"))
-        self._plain = frozenset(each for each in self._handles if len(each) >= 5 and not is_word(each)) - bot_words
+        names = sorted({name for name in map(str.strip, names) if name})
+        self._words = {word for name in names for word in WORD.findall(folded(plain(name))) if len(word) > 1}
+        self._signs = sorted(
+            (name for name in names if not any(map(str.isalnum, name))), key=lambda each: (-len(each), each)
+        )
+        self._book = NameBook(LABEL, known=known)
+        self._book.bots({f"bot{number}": name for number, name in enumerate(bots)})
+        for number, name in enumerate(names):
+            self._book.heard(number, name)
+        self._handles = sorted({handle.lower().lstrip("@") for handle in handles} - {""})
+        either = "|".join(map(re.escape, self._handles))
+        self._handle = re.compile(rf"@?(?<![a-z0-9_])(?:{either})(?![a-z0-9_])") if either else None
+        brief = "|".join(re.escape(plain(name)) for name in names if len(name) < SHORTEST and name.isalnum())
+        self._brief = re.compile(rf"(?<!\w)(?:{brief})(?=['’,!])") if brief else None
         self._learn(texts)
 
     def _learn(self, texts: Iterable[str]) -> None:
         contacts: set[str] = set()
         spoken: list[list[str]] = []
         for text in texts:
-            contacts.update(map(_contact, _CONTACT.findall(text)))
-            spoken.append([token.folded for token in self._tokens(text)])
+            low = folded(plain(text))
+            contacts.update(map(_contact, _CONTACT.findall(low)))
+            spoken.append(_TOKEN.findall(low))
         self._contacts = frozenset(contacts)
-        self._grams = {n: {row for words in spoken for row in _grams(words, n)} for n in (RUN_TO_THEM, RUN)}
+        self._runs = {n: {row for words in spoken for row in _runs(words, n)} for n in (RUN_TO_THEM, RUN)}
         self._short = {tuple(words) for words in spoken if 2 <= len(words) < RUN_TO_THEM}
         self._spoken = "\n".join(f" {' '.join(words)} " for words in spoken)
 
     def ours(self, text: str, *, to_them: bool = False) -> str:
         """A text of our bots or of the machine: neither named nor quoted. `to_them`: it answers the member."""
-        if self._contacts:
-            text = _CONTACT.sub(lambda found: self._label if _contact(found[0]) in self._contacts else found[0], text)
-        tokens = self._tokens(text)
-        spans = [(start, end, self._label) for start, end in self._quotations(text, tokens, to_them=to_them)]
-        spans += self._named(text, tokens, to_them=to_them, handle=self._label)
-        return self._plainly(_replaced(text, spans))
+        return self._erased(text, quoted=True, to_them=to_them, handle=LABEL)
 
     def theirs(self, text: str) -> str:
         """Another member's text: their words stay, the name becomes "Üye", the @username is masked."""
-        return self._plainly(_replaced(text, self._named(text, self._tokens(text), to_them=False, handle=HANDLE_LABEL)))
+        return self._erased(text, quoted=False, to_them=False, handle=HANDLE)
 
     def value(self, value: Any, *, prompts: bool = False) -> Any:
         """JSON of ours, keys included. `prompts`: what a model was sent goes whole."""
@@ -154,166 +123,119 @@ class Eraser:
     @property
     def pattern(self) -> str:
         """A regular expression of PostgreSQL's that finds every text in which they may be named (and some others)."""
-        words = {" ".join(row) for row in self._rows} | self._sure | self._weak | self._bots | self._handles
-        found = [_loosely(word) for word in sorted(words)]
+        found = [_loosely(word) for word in sorted(self._words | {folded(handle) for handle in self._handles})]
         found += [re.sub(r"(\W)", r"\\\1", sign) for sign in self._signs]
         if self._id is not None:
             found.append(str(self.user_id))
-        return "|".join(found) or r"\Z."
+        return "|".join((*found, _STRANGE)) if found else r"\Z."
 
-    # --- names
-
-    def _named(self, text: str, tokens: list[_Token], *, to_them: bool, handle: str) -> list[tuple[int, int, str]]:
-        spans: list[tuple[int, int, str]] = []
-        at = 0
-        while at < len(tokens):
-            token = tokens[at]
-            if token.folded in self._handles and (
-                token.at or token.folded in self._plain or text[max(0, token.start - 1) : token.start] == "/"
-            ):
-                spans.append((token.start, token.end, _with(handle, token)))
-                at += 1
-                continue
-            length = self._row_at(tokens, at) or int(self._single_at(text, tokens, at, to_them=to_them))
-            if length:
-                spans.append((token.start, tokens[at + length - 1].end, _with(self._label, tokens[at + length - 1])))
-            at += length or 1
-        return spans
-
-    def _row_at(self, tokens: list[_Token], at: int) -> int:
-        """How many words of a name of two or more begin here."""
-        best = 0
-        for row in self._rows:
-            last = at + len(row) - 1
-            if len(row) <= best or last >= len(tokens) or tokens[at].folded != row[0]:
-                continue
-            middle = all(tokens[at + n].folded == row[n] for n in range(1, len(row) - 1))
-            if middle and is_form_of_name(tokens[last].folded, row[-1]):
-                best = len(row)
-        return best
-
-    def _single_at(self, text: str, tokens: list[_Token], at: int, *, to_them: bool) -> bool:
-        """Whether a word of their name stands here, as a name."""
-        token = tokens[at]
-        for name in self._by_start.get(token.folded[:2], ()):
-            bare = token.folded == name
-            if not bare and not (is_form_of_name(token.folded, name) and (token.capital or len(name) >= 5)):
-                continue
-            if name in self._sure:
-                return True
-            addressed = self._addressed(text, tokens, at)
-            if name in self._bots:
-                return to_them and addressed and token.capital
-            if token.at or addressed or (token.capital and (to_them or bool(token.suffix))):
-                return True
-            if token.capital and not _OPENS.search(text[: token.start]):
-                return True
-        return False
-
-    def _addressed(self, text: str, tokens: list[_Token], at: int) -> bool:
-        following = tokens[at + 1] if at + 1 < len(tokens) else None
-        if (
-            following is not None
-            and following.folded in HONORIFICS
-            and not text[tokens[at].end : following.start].strip()
-        ):
-            return True
-        return bool(_ADDRESSED.match(text, tokens[at].end) and _OPENS.search(text[: tokens[at].start]))
-
-    # --- quotations
-
-    def _quotations(self, text: str, tokens: list[_Token], *, to_them: bool) -> list[_SPAN]:
-        if not self._spoken:
-            return []
-        least = RUN_TO_THEM if to_them else RUN
-        folded = [token.folded for token in tokens]
-        spans = []
-        at = 0
-        while at + least <= len(folded):
-            if tuple(folded[at : at + least]) not in self._grams[least]:
-                at += 1
-                continue
-            end = at + least
-            while end < len(folded) and tuple(folded[end - least + 1 : end + 1]) in self._grams[least]:
-                end += 1
-            spans.append((tokens[at].start, tokens[end - 1].end))
-            at = end
-        if to_them and tuple(folded) in self._short:
-            spans.append((tokens[0].start, tokens[-1].end))
-        return spans + [span for span in map(self._in_quotes, _QUOTED.finditer(text)) if span is not None]
-
-    def _in_quotes(self, found: re.Match[str]) -> _SPAN | None:
-        words = [token.folded for token in self._tokens(found[found.lastindex or 0])]
-        if len(words) < 2 and not any(len(word) >= 4 for word in words):
-            return None
-        return found.span(found.lastindex or 0) if f" {' '.join(words)} " in self._spoken else None
-
-    # --- the rest
-
-    def _plainly(self, text: str) -> str:
+    def _erased(self, original: str, *, quoted: bool, to_them: bool, handle: str) -> str:
+        text = plain(original)
+        low = folded(text)
+        spans = [] if self._handle is None else [_Span(*found.span(), handle) for found in self._handle.finditer(low)]
+        spans += [_Span(*found) for found in members(text, low, self._book)]
+        if self._brief is not None:
+            spans += [_Span(*found.span(), LABEL) for found in self._brief.finditer(text)]
+        if quoted:
+            spans += self._quotations(text, low, to_them=to_them)
+        if spans:
+            text = _replaced(text, spans)
         for sign in self._signs:
-            text = text.replace(sign, self._label)
-        return self._id.sub(self._label, text) if self._id is not None else text
+            text = text.replace(plain(sign), LABEL)
+        if self._id is not None:
+            text = self._id.sub(LABEL, text)
+        return original if text == plain(original) else text
 
-    def _tokens(self, text: str) -> list[_Token]:
-        folds = self._folds
-        tokens = []
-        for found in _TOKEN.finditer(text):
-            word = found["word"]
-            folded = folds.get(word)
-            if folded is None:
-                if len(folds) > 50_000:
-                    folds.clear()
-                folded = folds[word] = fold(word)
-            tokens.append(_Token(found, folded))
-        return tokens
+    def _quotations(self, text: str, low: str, *, to_them: bool) -> Iterable[_Span]:
+        """Runs of their words, what of theirs stands in quotation marks, their addresses and numbers."""
+        if not self._spoken:
+            return
+        if self._contacts:
+            for found in _CONTACT.finditer(low):
+                if _contact(found[0]) in self._contacts:
+                    yield _Span(*found.span(), LABEL)
+        tokens = list(_TOKEN.finditer(low))
+        words = [token[1] for token in tokens]
+        least = RUN_TO_THEM if to_them else RUN
+        runs = self._runs[least]
+        at = 0
+        while at + least <= len(words):
+            end = at + least
+            if tuple(words[at:end]) not in runs:
+                at += 1
+                continue
+            while end < len(words) and tuple(words[end - least + 1 : end + 1]) in runs:
+                end += 1
+            yield _Span(tokens[at].start(), tokens[end - 1].end(), LABEL)
+            at = end
+        if to_them and tuple(words) in self._short:
+            yield _Span(tokens[0].start(), tokens[-1].end(), LABEL)
+        for found in _QUOTED.finditer(text):
+            start, end = found.span(found.lastindex or 0)
+            inside = _TOKEN.findall(low[start:end])
+            if (len(inside) > 1 or any(len(word) > 3 for word in inside)) and f" {' '.join(inside)} " in self._spoken:
+                yield _Span(start, end, LABEL)
 
 
 def _contact(found: str) -> str:
     """An address or a number as it is compared: numbers by their figures, however they are spaced."""
     figures = re.sub(r"\D", "", found)
-    return figures if len(figures) >= 9 and not set(found) & {"@", ":"} else found.casefold()
+    return figures if len(figures) >= NUMBER_DIGITS and not set(found) & {"@", ":"} else found
 
 
-def _grams(words: list[str], n: int) -> Iterable[tuple[str, ...]]:
+def _runs(words: Sequence[str], n: int) -> Iterable[tuple[str, ...]]:
     return (tuple(words[at : at + n]) for at in range(len(words) - n + 1))
 
 
-def _with(label: str, token: _Token) -> str:
-    """The label with the ending that the word had behind an apostrophe, in its own harmony."""
-    if not token.suffix or label == HANDLE_LABEL:
-        return label
-    return f"{label}'{reharmonise(label, lower_tr(token.suffix))}"
-
-
-def _replaced(text: str, spans: Collection[tuple[int, int, str]]) -> str:
+def _replaced(text: str, spans: Iterable[_Span]) -> str:
     """The text with the spans replaced; what overlaps, or has only blanks in between, becomes one."""
-    merged: list[tuple[int, int, str]] = []
-    for start, end, label in sorted(spans):
-        before = merged[-1] if merged else (0, -1, "")
-        joined = label[0] == before[2][:1] and not text[before[1] : start].strip()
-        if start < before[1] or joined:
-            merged[-1] = (before[0], max(end, before[1]), label if end > before[1] else before[2])
+    merged: list[_Span] = []
+    for span in sorted(spans):
+        before = merged[-1] if merged else _Span(0, -1, "")
+        alike = span.label[0] == before.label[:1] and not text[before.end : span.start].strip()
+        if span.start < before.end or alike:
+            merged[-1] = _Span(
+                before.start, max(span.end, before.end), span.label if span.end > before.end else before.label
+            )
         else:
-            merged.append((start, end, label))
+            merged.append(span)
     for start, end, label in reversed(merged):
-        text = text[:start] + label + text[end:]
+        ending = _ENDING.match(text, end) if label.startswith(LABEL) else None
+        if ending is None:
+            text = text[:start] + label + text[end:]
+        else:
+            text = text[:start] + _with(ending[1]) + text[ending.end() :]
     return text
 
 
-_LOOSE: Final = {
-    "i": "iıİI", "s": "sşSŞ", "g": "gğGĞ", "c": "cçCÇ", "o": "oöOÖ", "u": "uüûUÜÛ", "a": "aâAÂ",
-}  # fmt: skip
+def _with(ending: str) -> str:
+    """The label with a name's ending, in its own harmony; letters that were only drawn out are none."""
+    drawn_out = len(ending) > 1 and len(set(ending)) == 1
+    return LABEL if drawn_out else f"{LABEL}'{reharmonise(LABEL, lower_tr(ending))}"
+
+
+_BETWEEN: Final = "[\u00ad\u034f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufe00-\ufe0f\u0300-\u036f]*"
+_STRANGE: Final = "[\uff10-\uff5a\u2460-\u24ff\U0001d400-\U0001d7ff]"
+"""Letters of other widths and shapes: a text that holds one is always looked at."""
+
+
+@cache
+def _forms() -> dict[str, str]:
+    """By folded letter, the letters that are folded to it."""
+    forms: dict[str, str] = {}
+    for code in (*range(0x21, 0x250), *range(0x1E00, 0x1F00)):
+        letter = chr(code)
+        if letter.isalnum():
+            forms[folded(letter)] = forms.get(folded(letter), "") + letter
+    return forms
 
 
 def _loosely(word: str) -> str:
-    """A pattern for a folded word in any case, with or without Turkish letters, marks and invisible signs inside."""
-    between = f"[{_INSIDE}]*"
-    letters = []
-    for letter in word:
-        if letter == " ":
-            letters.append(r"\s+")
-        else:
-            forms = _LOOSE.get(letter) or "".join(sorted({letter, letter.upper()}))
-            letters.append(f"[{forms}]" if letter.isalnum() else f"\\{letter}")
-    return between.join(letters)
+    """A pattern for a folded word: any case, letters and marks, drawn out, softened at its end, invisible signs inside."""
+    softer = {"t": "td", "p": "pb", "k": "kg"}
+    classes = []
+    for at, letter in enumerate(word):
+        options = softer.get(letter, letter) if at == len(word) - 1 else letter
+        forms = "".join(_forms().get(each) or each + each.upper() for each in options)
+        classes.append(f"[{forms}]+" if letter.isalnum() else f"\\{letter}")
+    return _BETWEEN.join(classes)

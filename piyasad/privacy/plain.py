@@ -29,7 +29,7 @@ def plain(text: str) -> str:
         return text
     if _UNSEEN.search(text):
         text = _UNSEEN.sub("", text)
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", text).replace("i\u0307", "i")  # what other programs' lower case leaves of İ
     return _STRANGE.sub(_usual, text) if _STRANGE.search(text) else text
 
 

@@ -31,7 +31,8 @@ def eraser(name: str = "Zehra Korkmaz", *more: str, **kinds: object) -> Eraser:
         ("ZEHRA KORKMAZ'a katılıyorum", "Üye'ye katılıyorum"),
         ("Zehra, sence de öyle değil mi?", "Üye, sence de öyle değil mi?"),
         ("Zehra'nın dediği gibi", "Üye'nin dediği gibi"),
-        ("zehraya sor", "Üye sor"),
+        ("zehraya sor", "Üye'ye sor"),
+        ("Zehraaa nerdesin", "Üye nerdesin"),
         ("Korkmaz Hanım", "Üye Hanım"),
         (unicodedata.normalize("NFD", "Zehra Korkmaz'ın sözü"), "Üye'nin sözü"),
         ("Zeh\u200bra haklı", "Üye haklı"),
@@ -55,7 +56,7 @@ def test_a_bots_line_names_them_no_more(said: str, left: str) -> None:
         ("“Zürafa!” mı dedin", "“Üye” mı dedin"),
         ("Numarası 0532 123 45 67 imiş", "Numarası Üye imiş"),
         ("Numarası 0532 123 45 68 imiş", "Numarası 0532 123 45 68 imiş"),
-        ("TR33 0006 1005 1978 6457 8413 26'ya", "Üye'ya"),
+        ("TR33 0006 1005 1978 6457 8413 26'ya", "Üye'ye"),
         ("gram altın biriktiriyorum", "gram altın biriktiriyorum"),  # three words are nobody's
         ("“altın” pahalı", "“Üye” pahalı"),
     ],
@@ -67,8 +68,12 @@ def test_a_bots_line_quotes_them_no_more(said: str, left: str) -> None:
 def test_a_line_that_answers_them_is_read_more_strictly() -> None:
     assert eraser().ours("Gram altın biriktiriyorum diyorsun.", to_them=True) == "Üye diyorsun."
     assert eraser("Deniz").ours("Bence Deniz iyi der", to_them=True) == "Bence Üye iyi der"
-    assert eraser("Ali Kara").ours("Ali, haklısın", to_them=True) == "Üye, haklısın"
-    assert eraser("Ali Kara").ours("Ali, haklısın") == "Ali, haklısın"  # Ali Hoca is meant
+
+
+def test_a_bots_name_stays_where_it_addresses_nobody() -> None:
+    ali = eraser("Ali Kara")
+    assert ali.ours("Ali Hoca'ya göre öyle, bence Ali haklı") == "Ali Hoca'ya göre öyle, bence Ali haklı"
+    assert ali.ours("Ali, haklısın; Ali Kara da öyle der") == "Üye, haklısın; Üye da öyle der"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,19 @@ def test_the_databases_pattern_finds_whatever_is_replaced() -> None:
     """Python's own engine stands in for PostgreSQL's here; the store's tests ask the real one."""
     they = eraser("Zehra Işık", "🦅", "İlke Çağ")
     found = re.compile(they.pattern)
-    for said in ("ZEHRA ISIK", "zehra ışık", "işik", "ZEHRA_K", str(ID), "🦅", "ilke cag", "Ze\u200bhra", "I\u0307lke"):
+    for said in (
+        "ZEHRA ISIK",
+        "Zeeehra",
+        "Ｚｅｈｒａ",
+        "zehra ışık",
+        "işik",
+        "ZEHRA_K",
+        str(ID),
+        "🦅",
+        "ilke cag",
+        "Ze\u200bhra",
+        "I\u0307lke",
+    ):
         assert found.search(said), said
     assert not found.search("bambaşka bir söz")
     assert not re.search(Eraser(None, (), ()).pattern.replace(r"\Z.", r"\Z(?=.)"), "söz")

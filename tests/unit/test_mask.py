@@ -323,3 +323,9 @@ def test_names_come_back_with_their_own_suffix() -> None:
         == "Ahmet'e katılıyorum, Ayla'nın dediği de doğru."
     )
     assert faces.reveal("Üye 7 kim?") == "arkadaş kim?"
+
+
+def test_a_name_in_the_lower_case_of_other_languages_is_a_name() -> None:
+    names = NameBook()
+    names.heard(1, "İlkay Işıkçı")
+    assert Masker(names).text("i\u0307lkay dedi ki") == "Üye 1 dedi ki"
