@@ -1,6 +1,6 @@
 """One coroutine per bot: when is its next turn. It wakes early on a stimulus and never decides what is said.
 
-The engine starts a `BotLoop` per bot it holds the lease of. Timing comes from `behaviour/pace.py` through `Timing`;
+The engine starts a `BotLoop` per bot it holds the lease of. Timing comes from `behaviour/delays.py` through `Timing`;
 the turn itself is `turn.py`. A bot's own typing, slot or LLM call delays only that bot.
 """
 
@@ -16,6 +16,13 @@ from piyasad.model import Stimulus
 
 RELOOK_SECONDS: Final = 300.0
 """A delay longer than this is looked at again so often: limits that ease or tighten count for what is left of it."""
+
+INBOX_MOST: Final = 16
+"""Stimuli that wait for one bot at most: more would be stale before their turn. The oldest goes; the store keeps it,
+and whoever looks there for what waits finds it again."""
+
+SHORTEST_SECONDS: Final = 0.001
+"""A wait is never shorter: one that is too short to move the clock would be followed by another, for ever."""
 
 
 class Timing(Protocol):
@@ -54,7 +61,7 @@ class BotLoop:
         self._taker = taker
         self._clock = clock
         self._metrics = metrics
-        self._inbox: deque[Stimulus] = deque()
+        self._inbox: deque[Stimulus] = deque(maxlen=INBOX_MOST)
         self._due = 0.0
         self._look = 0.0  # when the delay is looked at again
         self._waiter: asyncio.Future[None] | None = None
@@ -72,7 +79,7 @@ class BotLoop:
         return len(self._inbox)
 
     def pending(self) -> list[Stimulus]:
-        """The stimuli not taken yet, oldest first."""
+        """The stimuli not taken yet, oldest first: a loop that is replaced hands them over."""
         return list(self._inbox)
 
     def wake(self, stimulus: Stimulus) -> None:
@@ -148,7 +155,7 @@ class BotLoop:
             self._timer.cancel()
         loop, now = asyncio.get_running_loop(), self._clock.mono()
         self._look = min(self._due, now + RELOOK_SECONDS)
-        self._timer = loop.call_later(max(0.0, self._look - now), self._release)
+        self._timer = loop.call_later(max(SHORTEST_SECONDS, self._look - now), self._release)
 
     def _release(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -39,6 +39,9 @@ OWNERS_SECONDS = 30.0
 AT_ONCE = 16
 """So many short polls are under way at once."""
 
+SHORTEST_SECONDS = 0.01
+"""A wait is never shorter: one that is too short to move the clock would be followed by another, for ever."""
+
 ROUND = "round of polls"
 
 
@@ -238,7 +241,7 @@ class Polling:
                     await self._free.acquire()
                     self._supervisor.beside(ROUND, self._poll_once(bot_id))
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, self._round[0][0] - now) if self._round else None):
+                async with asyncio.timeout(max(SHORTEST_SECONDS, self._round[0][0] - now) if self._round else None):
                     await self._joined.wait()
 
     async def _poll_once(self, bot_id: int) -> None:

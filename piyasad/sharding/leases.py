@@ -25,6 +25,9 @@ LEASE_SECONDS = 9.0
 BEAT_SECONDS = 2.0
 """How often the lease is prolonged, and how long one try may take: three may fail before it ends."""
 
+SHORTEST_SECONDS = 0.01
+"""A wait for the lease's end is never shorter: the boot clock and the loop's differ in their last digits."""
+
 CLAIM_MARGIN_SECONDS = 1.0
 """A send is not started when less than this is left of the lease."""
 
@@ -142,7 +145,7 @@ class Leases:
             left = self._until - self._clock.boot()
             if left <= 0:
                 self._lose()
-            await asyncio.sleep(left if left > 0 else self._beat)
+            await asyncio.sleep(max(SHORTEST_SECONDS, left) if left > 0 else self._beat)
 
     async def beat(self) -> None:
         """Prolong the lease; when it is gone, say so, give the bots up and begin a new one."""

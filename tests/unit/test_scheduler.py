@@ -10,7 +10,7 @@ import pytest
 from piyasad.clock import LoopClock
 from piyasad.metrics import Metrics
 from piyasad.model import Kind, Message, Stimulus
-from piyasad.scheduler import BotLoop
+from piyasad.scheduler import INBOX_MOST, BotLoop
 from tests.virtual import run_virtual
 
 
@@ -176,3 +176,41 @@ def test_a_long_delay_follows_the_limits_while_it_runs(drifts: float, second: fl
         return takes.times
 
     assert run_virtual(work)[:2] == [1, pytest.approx(second, abs=1)]
+
+
+def test_a_flood_of_stimuli_leaves_the_newest_of_a_few_and_they_can_be_handed_over() -> None:
+    async def work(clock: LoopClock) -> tuple[list[int], list[int]]:
+        takes = Takes(clock, 3.0)
+        loop = BotLoop(Steady(clock, every=10_000.0), takes, clock, Metrics())
+        task = asyncio.create_task(loop.run())
+        await asyncio.sleep(10)
+        for number in range(5000):
+            loop.wake(said(number))
+        assert loop.waiting == INBOX_MOST
+        waiting = [stimulus.telegram_id for stimulus in loop.pending()]
+        await asyncio.sleep(100)
+        task.cancel()
+        return waiting, [stimulus.telegram_id for _, stimulus in takes.turns if stimulus]
+
+    waiting, taken = run_virtual(work)
+    assert waiting == taken == list(range(5000 - INBOX_MOST, 5000))
+
+
+@pytest.mark.timeout(20)
+def test_clocks_that_differ_in_their_last_digits_do_not_make_it_spin() -> None:
+    """A suspended machine's monotonic clock is behind its loop's: what is left of a delay may be too short to pass."""
+
+    class Behind(LoopClock):
+        def mono(self) -> float:
+            return super().mono() - 333_333.0
+
+    async def work(clock: LoopClock) -> int:
+        behind = Behind(asyncio.get_running_loop(), 0.0)
+        await asyncio.sleep(1e6 / 3)
+        takes = Takes(clock)
+        task = asyncio.create_task(BotLoop(Steady(clock, every=0.1), takes, behind, Metrics()).run())
+        await asyncio.sleep(100)
+        task.cancel()
+        return len(takes.turns)
+
+    assert run_virtual(work) > 900
