@@ -9,7 +9,7 @@ SEEDS ?= 1-300
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --upgrade -q
 
-.PHONY: help demo test check suite pythons fuzz mutants bench lock clean
+.PHONY: help demo test check suite pythons fuzz mutants bench prices lock clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -52,6 +52,12 @@ $(VENV)/.run: $(VENV)/.made requirements.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	@tests/tools/install-lock $(PY) requirements-dev.lock
 	@touch $@
+
+# In an environment of its own: the price list and aiogram want different pydantics.
+prices: ## the kept list of prices and model names, anew
+	python3 -m venv $(VENV)-prices
+	$(VENV)-prices/bin/python -m pip install -q --disable-pip-version-check genai-prices
+	$(VENV)-prices/bin/python -m tests.tools.prices
 
 lock: ## pin every dependency anew, by hash and without addresses (needs uv)
 	$(LOCK) --extra build -o requirements.lock

@@ -25,7 +25,8 @@ from piyasad.gateway.breaker import Breaker
 from piyasad.gateway.endpoint import Endpoint
 from piyasad.gateway.estimate import Estimator
 from piyasad.gateway.gateway import Gateway
-from piyasad.gateway.quota.quota import Limits, Quota
+from piyasad.gateway.quota.limits import Limits
+from piyasad.gateway.quota.quota import Quota
 from piyasad.guards.chosen import guards_of
 from piyasad.metrics import Metrics
 from piyasad.model import Claim, Class, DaemonRow, Draft, Kind, Lease, Message, Received, State, Stimulus, TurnTrace

@@ -21,7 +21,8 @@ from piyasad.behaviour.delays import expected_delay
 from piyasad.behaviour.intent import TOPIC_PART
 from piyasad.bots.compose import AIM_TOKENS, MOST_TOKENS, SLIM_HISTORY, SLIM_STRETCH
 from piyasad.config.persona import BotSettings
-from piyasad.config.service import Price, ProviderSettings
+from piyasad.config.presets import day_limit
+from piyasad.config.providers import Price, ProviderSettings
 from piyasad.config.settings import ChatSettings, Settings
 from piyasad.config.talk import ConversationSettings
 from piyasad.gateway.estimate import Estimator
@@ -45,13 +46,18 @@ CHAT_SAID: Final = 0.45  # of a chat's pace, likewise: measured 0.43 to 0.50 at 
 
 DAYS_A_MONTH: Final = 30
 _TOKENS, _REQUESTS = "tpd", "rpd"
+_SPANS: Final = (  # limits over other times than a day: key, hours, unit, source
+    ("rph", 1, "requests", "of an hour"),
+    ("tph", 1, "tokens", "of an hour"),
+    ("tokens_per_month", 24 * DAYS_A_MONTH, "tokens", "of a month"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What one provider of the route allows in a day; `lines` is inf where no daily limit is known.
 
-    `limits` are (amount, unit, "file" or "preset"); `cost` is US dollars a line.
+    `limits` are (amount, unit, "file", "preset" or from what it is assumed); `cost` is US dollars a line.
     """
 
     provider: str
@@ -100,7 +106,7 @@ class Forecast:
         said += [allowance.words() for allowance in self.allowances if allowance.limits]
         free = [allowance.provider for allowance in self.allowances if not allowance.limits]
         if free:
-            said.append(f"No daily limit is known of {', '.join(free)}.")
+            said.append(f"No daily limit holds {', '.join(free)}.")
         if self.budget < math.inf:
             said.append(f"The budget is ${self.budget:.2f} a day.")
         return [*said, self._outcome()]
@@ -186,16 +192,23 @@ def allowance(
 
     Args:
         written: the keys that stand in the file.
-        keys: its keys; they count for one unless each has a quota of its own.
+        keys: its keys; they count for one unless each has a quota of its own, as models have where it counts so.
     """
+    counted = (keys if provider.separate_quota else 1) * (len(provider.asked) if provider.quota_per_model else 1)
     share = 1 - RESERVE_ROLLING if paced and (provider.quota_reset or "rolling") == "rolling" else 1.0
-    share *= keys if provider.separate_quota else 1
+    share *= counted
     limits, lines = [], math.inf
     for key, unit, a_line in ((_TOKENS, "tokens", tokens_a_line(prompt)), (_REQUESTS, "requests", CALLS_A_LINE)):
-        limit: int | None = getattr(provider, key)
-        if limit is not None:
-            limits.append((limit * (keys if provider.separate_quota else 1), unit, _source(key in written)))
-            lines = min(lines, limit * share / a_line)
+        limit = day_limit(provider, key, written=key in written)
+        if limit.amount is not None:
+            limits.append((limit.amount * counted, unit, limit.source))
+            lines = min(lines, limit.amount * share / a_line)
+    for key, hours, unit, source in _SPANS:
+        amount: int | None = getattr(provider, key)
+        if amount is not None:
+            day = amount * 24 / hours
+            limits.append((math.floor(day * counted), unit, source))
+            lines = min(lines, day * share / (tokens_a_line(prompt) if unit == "tokens" else CALLS_A_LINE))
     price = provider.price or Price()
     cost = CALLS_A_LINE * (prompt * price.input + LINE_TOKENS * price.output) / 1_000_000
     return Allowance(name, tuple(limits), lines, cost)
@@ -328,10 +341,6 @@ def _budget(settings: Settings) -> float:
 def _written(settings: Settings, name: str) -> frozenset[str]:
     in_file = settings.providers.get(name)
     return frozenset(in_file.model_fields_set) if in_file is not None else frozenset()
-
-
-def _source(in_file: bool) -> str:
-    return "file" if in_file else "preset"
 
 
 def _round(amount: float) -> str:

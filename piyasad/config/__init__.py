@@ -15,14 +15,14 @@ from piyasad.config.persona import (
     StanceSettings,
     StyleSettings,
 )
+from piyasad.config.presets import PRESETS
+from piyasad.config.providers import ProviderSettings
 from piyasad.config.section import Between, HourlyLimit
 from piyasad.config.service import (
-    PRESETS,
     DaemonSettings,
     GatewaySettings,
     HttpSettings,
     OperatorSettings,
-    ProviderSettings,
     SecretsSettings,
     StoreSettings,
     TelegramSettings,

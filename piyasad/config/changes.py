@@ -44,7 +44,8 @@ LIVE: Final = frozenset(
         "news": "enabled probability feeds ttl_seconds max_age_hours allow_private",
         "facts": "enabled sources",
         "memory": "enabled recall per_bot_max",
-        "gateway": "route deadlines timeout_seconds pace_daily_quota budget_usd_per_day budget_usd_per_month",
+        "gateway": "local_only route deadlines timeout_seconds pace_daily_quota budget_usd_per_day "
+        "budget_usd_per_month",
         "telegram": "per_bot_per_second per_chat_per_second per_group_per_minute margin_ms poll_timeout_seconds "
         "idle_poll_seconds",
         "store": "retention_days",

@@ -9,9 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from piyasad.config.lines import Path
-from piyasad.config.service import PRESETS
+from piyasad.config.presets import PRESETS
+from piyasad.config.providers import is_here
+from piyasad.config.service import GatewaySettings
 from piyasad.language.text import fold
 
 Fault = tuple[Path, str]
@@ -148,8 +151,9 @@ def _providers(data: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         elif not provider.get("base_url") and (preset is None or not preset.base_url) and kind == "openai":
             yield (*at, "base_url"), 'is missing: the server\'s address with its version, like "https://host/v1"'
-        elif not provider.get("model") and (preset is None or not preset.model):
+        elif not (provider.get("model") or provider.get("models")) and (preset is None or not preset.asked):
             yield (*at, "model"), "is missing: the model to ask"
+    yield from _local_only(data, providers)
     route = _table(data, "gateway").get("route")
     route = route if isinstance(route, list | tuple) else ()
     for i, name in enumerate(route):
@@ -158,6 +162,31 @@ def _providers(data: Mapping[str, Any]) -> Iterator[Fault]:
             yield ("gateway", "route", i), message
         elif isinstance(name, str) and name in route[:i]:
             yield ("gateway", "route", i), f"{name!r} stands in the route already; name each once"
+
+
+def _local_only(data: Mapping[str, Any], providers: Mapping[str, Any]) -> Iterator[Fault]:
+    """With `local_only` every text stays on this machine."""
+    gateway = _table(data, "gateway")
+    if gateway.get("local_only") is not True:
+        return
+    route = gateway.get("route", GatewaySettings.model_fields["route"].default)
+    for i, name in enumerate(route if isinstance(route, list | tuple) else ()):
+        written = _table(providers, name) if isinstance(name, str) else {}
+        preset = PRESETS.get(written.get("preset") or name) if isinstance(name, str) else None
+        kind = written.get("kind") or (preset.kind if preset else None)
+        base = written.get("base_url") or (preset.base_url if preset else None)
+        host = _host(base)
+        if kind is None or kind == "offline" or is_here(host):
+            continue
+        at: Path = ("gateway", "route", i) if "route" in gateway else ("gateway", "local_only")
+        yield at, f"{name!r} is beyond this machine ({host or 'no address'}), which local_only refuses"
+
+
+def _host(address: Any) -> str:
+    try:
+        return urlsplit(address).hostname or "" if isinstance(address, str) else ""
+    except ValueError:  # no address at all: the models say so
+        return ""
 
 
 def _operator(data: Mapping[str, Any], bots: list[tuple[Path, Mapping[str, Any]]]) -> Iterator[Fault]:

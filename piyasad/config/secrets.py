@@ -6,7 +6,6 @@ and is never kept in the settings.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import pwd
 import re
@@ -18,7 +17,6 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from piyasad.config.persona import BotSettings
-from piyasad.config.service import ProviderSettings
 from piyasad.config.settings import Settings
 
 _TOKEN = re.compile(r"[0-9]{1,19}:[A-Za-z0-9_-]+")  # "digits:chars"; BotFather gives 8–10 digits and 35 characters
@@ -119,7 +117,7 @@ def find_keys(settings: Settings, name: str, env: Mapping[str, str]) -> list[Fou
         return []
     found = _look_up(settings, env, provider.api_key_env, provider.api_key_file, name)
     if isinstance(found, Missing):
-        return [] if _is_near(provider) and not (provider.api_key_env or provider.api_key_file) else found
+        return [] if provider.is_near and not (provider.api_key_env or provider.api_key_file) else found
     return [Found(place, Secret(key)) for place, text in found for line in text.splitlines() if (key := _bare(line))]
 
 
@@ -243,17 +241,6 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _is_near(provider: ProviderSettings) -> bool:
-    """Whether the server stands on this machine or in a private network, where no key is asked for."""
-    host = urlsplit(provider.base_url or "").hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return False
 
 
 def all_secrets(settings: Settings, env: Mapping[str, str]) -> list[str]:

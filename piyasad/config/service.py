@@ -6,14 +6,11 @@ Part of the configuration's contract. Secrets are only named here (a variable, a
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
-from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from piyasad.config.section import (
     Address,
@@ -26,7 +23,6 @@ from piyasad.config.section import (
     Span,
     Variable,
     WebAddress,
-    as_list,
     fault,
     split_address,
 )
@@ -44,118 +40,13 @@ class Deadlines(Section):
 class GatewaySettings(Section):
     """[gateway]: the one door to every LLM."""
 
+    local_only: Flag = Field(False, description="providers beyond this machine are refused")
     route: tuple[Name, ...] = Field(("groq", "openai", "gemini"), min_length=1, description="providers, first to last")
     deadlines: Deadlines = Field(default_factory=Deadlines, description="s by class")
     timeout_seconds: Delay = Field(30, description="s; the longest call")
     pace_daily_quota: Flag = Field(True, description="stretch the talk so that a day's quota lasts the day")
     budget_usd_per_day: Money = Field(0, description="US dollars; 0: none")
     budget_usd_per_month: Money = Field(0, description="US dollars; 0: none")
-
-
-def _reset(value: str) -> str:
-    if value == "rolling":
-        return value
-    clock, _, zone = value.partition(" ")
-    hour, colon, minute = clock.partition(":")
-    good = bool(colon) and len(hour) == 2 and len(minute) == 2 and hour.isdecimal() and minute.isdecimal()
-    if not good or int(hour) > 23 or int(minute) > 59 or not zone.strip():
-        raise fault(f'expected "rolling" or "HH:MM TZ" like "00:00 America/Los_Angeles", found {value!r}')
-    try:
-        ZoneInfo(zone.strip())
-    except (KeyError, ValueError, OSError):
-        raise fault(f"{zone.strip()!r} is no IANA time zone") from None
-    return value
-
-
-class Price(Section):
-    """US dollars per million tokens."""
-
-    input: Money = 0
-    cached: Money | None = Field(None, description="read from the prompt cache; not set: as input")
-    cache_write: Money | None = Field(None, description="written to the prompt cache; not set: as input")
-    output: Money = 0
-
-
-class ProviderSettings(Section):
-    """[providers.NAME]: one LLM API. What is not written follows the preset (see `Settings.provider`)."""
-
-    kind: Literal["openai", "gemini", "anthropic", "offline"] | None = Field(None, description="the API's dialect")
-    preset: Name | None = Field(None, description="not set: the provider's name, if it is a preset's")
-    base_url: WebAddress | None = Field(None, description="with its version: …/v1")
-    api_key_env: Annotated[tuple[Variable, ...], BeforeValidator(as_list)] = Field(
-        (), description="environment variable(s) that hold the key(s)"
-    )
-    api_key_file: Annotated[tuple[Path, ...], BeforeValidator(as_list)] = Field(
-        (), description="file(s) (0600) that hold the key(s)"
-    )
-    separate_quota: Flag = Field(False, description="each key has a quota of its own")
-    model: Name | None = None
-    fallback_model: Name | None = None
-    temperature: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
-    rps: Positive | None = Field(None, description="requests/s")
-    rpm: Positive | None = Field(None, description="requests/min")
-    rph: Positive | None = Field(None, description="requests/h")
-    tpm: Positive | None = Field(None, description="tokens/min")
-    tph: Positive | None = Field(None, description="tokens/h")
-    itpm: Positive | None = Field(None, description="input tokens/min")
-    otpm: Positive | None = Field(None, description="output tokens/min")
-    rpd: Positive | None = Field(None, description="requests/day")
-    tpd: Positive | None = Field(None, description="tokens/day")
-    tokens_per_month: Positive | None = Field(None, description="tokens/month, by the calendar (UTC)")
-    max_concurrency: Positive | None = Field(None, description="calls at once")
-    counts_cached: Flag | None = Field(None, description="cached tokens count towards the limits")
-    trains_on_data: Flag | None = Field(None, description="the provider may train on what it is sent")
-    price: Price | None = Field(None, description="US dollars per million tokens")
-    quota_reset: Annotated[str, AfterValidator(_reset)] | None = Field(None, description='"rolling" or "HH:MM TZ"')
-
-
-# What a provider is when its section says no more. Dated 2026-11; limits are those of the free or first tier.
-PRESETS: Final[Mapping[str, ProviderSettings]] = MappingProxyType(
-    {
-        "groq": ProviderSettings(
-            kind="openai",
-            base_url="https://api.groq.com/openai/v1",
-            api_key_env=("GROQ_API_KEY",),
-            model="openai/gpt-oss-120b",
-            fallback_model="openai/gpt-oss-20b",
-            rpm=30,
-            tpm=8_000,
-            rpd=1_000,
-            tpd=200_000,
-            counts_cached=False,
-            trains_on_data=False,
-            price=Price(input=0.15, cached=0.075, output=0.60),
-            quota_reset="rolling",
-        ),
-        "openai": ProviderSettings(
-            kind="openai",
-            base_url="https://api.openai.com/v1",
-            api_key_env=("OPENAI_API_KEY",),
-            model="gpt-6-luna",
-            trains_on_data=False,
-            price=Price(input=0.10, cached=0.01, output=0.50),
-        ),
-        "gemini": ProviderSettings(
-            kind="gemini",
-            base_url="https://generativelanguage.googleapis.com/v1beta",
-            api_key_env=("GEMINI_API_KEY",),
-            model="gemini-3.5-flash-lite",
-            trains_on_data=True,  # what the free tier is sent may be used to improve products
-            price=Price(input=0.30, cached=0.03, output=2.50),
-            quota_reset="00:00 America/Los_Angeles",
-        ),
-        "anthropic": ProviderSettings(
-            kind="anthropic",
-            base_url="https://api.anthropic.com/v1",
-            api_key_env=("ANTHROPIC_API_KEY",),
-            model="claude-haiku-5-5",
-            trains_on_data=False,
-            price=Price(input=0.10, output=0.50),
-        ),
-        "ollama": ProviderSettings(kind="openai", base_url="http://127.0.0.1:11434/v1", model="llama3.1"),
-        "offline": ProviderSettings(kind="offline"),
-    }
-)
 
 
 class TelegramSettings(Section):

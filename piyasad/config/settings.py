@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from piyasad.config.persona import BotDefaults, BotSettings, ChatId
+from piyasad.config.presets import PRESETS
+from piyasad.config.providers import ProviderSettings
 from piyasad.config.section import Between, Flag, Name, Positive, Ranges, Rate, Section, Share, Text
 from piyasad.config.service import (
-    PRESETS,
     DaemonSettings,
     GatewaySettings,
     HttpSettings,
     OperatorSettings,
-    ProviderSettings,
     SecretsSettings,
     StoreSettings,
     TelegramSettings,
@@ -154,6 +154,8 @@ class Settings(Section):
         if written is None:
             return preset
         keys = written.model_fields_set - {"preset"}
+        if keys & {"model", "models"}:  # who names models means those alone
+            keys |= {"model", "models"}
         if keys & {"api_key_env", "api_key_file"}:  # who names a place for the key means that place alone
             keys |= {"api_key_env", "api_key_file"}
         return preset.model_copy(update={key: getattr(written, key) for key in sorted(keys)})

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
 
 from piyasad.clock import Clock
+from piyasad.config.presets import day_limit
 from piyasad.config.problems import ConfigError, Problem
+from piyasad.config.providers import Price, ProviderSettings
 from piyasad.config.secrets import Missing, Secret, provider_keys
-from piyasad.config.service import Price, ProviderSettings
 from piyasad.config.settings import Settings
 from piyasad.gateway.breaker import Breaker
 from piyasad.gateway.estimate import Estimator
 from piyasad.gateway.quota.budget import MICROS
+from piyasad.gateway.quota.limits import Limits
 from piyasad.gateway.quota.meter import Meter
-from piyasad.gateway.quota.quota import Limits, Quota
+from piyasad.gateway.quota.quota import Quota
 from piyasad.providers.abilities import Abilities
 from piyasad.providers.anthropic import AnthropicProvider
 from piyasad.providers.gemini import GeminiProvider
@@ -60,6 +62,7 @@ class Endpoint:
     fallback_model: str | None = None
     limits: Limits = NO_LIMITS
     written: frozenset[str] = frozenset()  # the limits that stand in the operator's file
+    per_model: bool = False  # the provider counts this model by itself
     standby: bool = False  # for when the other model of this key is refused
     out: str = ""
     failing: bool = False  # its last call failed in passing: told when it begins and when it ends
@@ -176,6 +179,8 @@ def open_endpoints(
     for name in settings.gateway.route:
         provider = settings.provider(name)
         keys = provider_keys(settings, name, env)
+        if provider is not None and settings.gateway.local_only and not provider.is_here:
+            keys = Missing(f"{provider.host or 'it'} is beyond this machine, which gateway.local_only refuses")
         if provider is None or isinstance(keys, Missing):
             reason = keys.reason if isinstance(keys, Missing) else "not configured"
             reasons.append(f"{name}: {reason}")
@@ -192,22 +197,28 @@ def open_endpoints(
     return endpoints
 
 
-def limits_of(provider: ProviderSettings) -> Limits:
-    """The limits a provider's settings name."""
+def limits_of(provider: ProviderSettings, written: Collection[str] = ()) -> Limits:
+    """The limits a provider's settings name; of a day also what is assumed where nobody tells.
+
+    Args:
+        written: the keys that stand in the operator's file.
+    """
+    days = {key: day_limit(provider, key, written=key in written) for key in ("rpd", "tpd")}
     return Limits(
         rps=provider.rps,
         rpm=provider.rpm,
         rph=provider.rph,
-        rpd=provider.rpd,
+        rpd=days["rpd"].amount,
         tpm=provider.tpm,
         tph=provider.tph,
-        tpd=provider.tpd,
+        tpd=days["tpd"].amount,
         itpm=provider.itpm,
         otpm=provider.otpm,
         tokens_per_month=provider.tokens_per_month,
         concurrency=provider.max_concurrency,
         counts_cached=provider.counts_cached is not False,
         reset=provider.quota_reset or "rolling",
+        assumed={key: limit.source for key, limit in days.items() if limit.assumed},
     )
 
 
@@ -235,33 +246,48 @@ def _of_provider(
     place = " or ".join(places) or f"[secrets] dir, file {name}"
     paced = root.gateway.pace_daily_quota
     in_file = root.providers.get(name)
-    written = in_file.model_fields_set if in_file is not None else set()
-    shared: Quota | None = None
+    written = frozenset(in_file.model_fields_set if in_file is not None else ())
+    limits = limits_of(settings, written)
+    per_model = settings.quota_per_model is True
+    fallback = settings.fallback_model
+    spare = [fallback] if fallback is not None and fallback not in settings.asked else []
+    labels = {fingerprint(key): key for key in ([secret.reveal() for secret in keys] or [""])}
+    quotas: dict[tuple[str, str], Quota] = {}
     found = []
-    for key in [secret.reveal() for secret in keys] or [""]:
-        label = fingerprint(key)
-        limits = limits_of(settings)
-        for model in dict.fromkeys((settings.model or "", settings.fallback_model or settings.model or "")):
+    for model in (*settings.asked, *spare):  # the best model over all keys first
+        for label, key in labels.items():
             before = known.get((name, label, model))
-            if shared is None or (settings.separate_quota and model == settings.model):
-                shared = next((each.quota for of, each in known.items() if of[:2] == (name, label)), None)
-                shared = shared or Quota(limits, clock, share=share, paced=paced, written=written, money=money)
-            standby = model != settings.model
+            of = (label if settings.separate_quota else "", model if per_model else "")
+            if of not in quotas:
+                ours = {label} if settings.separate_quota else labels.keys()
+                kept = _kept(known, name, ours, model if per_model else "")
+                quotas[of] = kept or Quota(limits, clock, share=share, paced=paced, written=written, money=money)
             found.append(
                 Endpoint(
                     name,
                     label,
                     place,
-                    providers.open(name, settings.model_copy(update={"model": model}), key),
-                    shared,
+                    providers.open(name, settings.model_copy(update={"model": model, "models": ()}), key),
+                    quotas[of],
                     before.breaker if before is not None else Breaker(),
                     before.estimator if before is not None else Estimator(),
                     settings.price or NO_PRICE,
                     settings.fallback_model,
                     limits,
-                    frozenset(written),
-                    standby=standby,
-                    out=STANDBY if standby else "",
+                    written,
+                    per_model=per_model,
+                    standby=model in spare,
+                    out=STANDBY if model in spare else "",
                 )
             )
+    if not found:
+        raise ValueError(f"set [providers.{name}] model")
     return found
+
+
+def _kept(known: Mapping[Known, Endpoint], name: str, labels: Collection[str], model: str) -> Quota | None:
+    """The quota that counted for one of these keys before, for this model by itself if `model` is not ""."""
+    for (of, key, asked), endpoint in known.items():
+        if of == name and key in labels and endpoint.per_model is bool(model) and model in {"", asked}:
+            return endpoint.quota
+    return None

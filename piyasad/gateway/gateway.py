@@ -16,7 +16,7 @@ from piyasad.clock import Clock
 from piyasad.config.settings import Settings
 from piyasad.gateway import consequences
 from piyasad.gateway.admission import Admission, Job, Sharer
-from piyasad.gateway.endpoint import Endpoint, HttpProviders, ProviderSource, open_endpoints
+from piyasad.gateway.endpoint import Endpoint, HttpProviders, Known, ProviderSource, open_endpoints
 from piyasad.gateway.quota.budget import Budget
 from piyasad.gateway.quota.demand import Plan
 from piyasad.gateway.quota.quota import Ticket
@@ -68,6 +68,7 @@ class Gateway:
         self._providers = providers
         self._env = env or {}
         self._admission = Admission(self.endpoints, clock, self._accounting)
+        self._known: dict[Known, Endpoint] = {}  # every endpoint that there was
 
     # --- what others ask
     async def complete(self, request: Request) -> Completion:
@@ -132,10 +133,14 @@ class Gateway:
         """
         if self._providers is None:
             self._providers = HttpProviders(self._clock.wall)
-        known = {(each.name, each.label, each.provider.model): each for each in self.endpoints}
+        self._remember()
         return open_endpoints(
-            settings, self._env, self._clock, self._providers, share=self.endpoints.share, known=known
+            settings, self._env, self._clock, self._providers, share=self.endpoints.share, known=self._known
         )
+
+    def _remember(self) -> None:
+        """Keep what counts for the endpoints of now: a model that is taken out and put in again goes on counting."""
+        self._known |= {(each.name, each.label, each.provider.model): each for each in self.endpoints}
 
     def commit(self, settings: Settings, endpoints: Sequence[Endpoint]) -> None:
         """Take a new configuration with the endpoints that were prepared for it. It cannot fail."""

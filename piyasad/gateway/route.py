@@ -16,8 +16,9 @@ from piyasad.config.settings import Settings
 from piyasad.gateway.endpoint import STANDBY, Endpoint
 from piyasad.gateway.quota.budget import Budget
 from piyasad.gateway.quota.demand import FIRST, FIRST_SECONDS, Demand, Plan
+from piyasad.gateway.quota.limits import MONEY
 from piyasad.gateway.quota.meter import Ahead, Meter, seconds
-from piyasad.gateway.quota.quota import MONEY, MOST_STRETCH, Quota
+from piyasad.gateway.quota.quota import MOST_STRETCH, Quota
 from piyasad.model import Usage
 
 STRETCH_SECONDS: Final = 5.0  # how long a reckoned stretch holds
@@ -95,8 +96,7 @@ class Route:
         found: dict[tuple[str, Meter], dict[float, int]] = {}
         rows = list(rows)
         for quota, endpoints in self.quotas().items():
-            names = {(endpoint.name, endpoint.label) for endpoint in endpoints}
-            spent = quota.spent(row for row in rows if (row.provider, row.key) in names)
+            spent = quota.spent(row for row in rows if _is_of(row, endpoints))
             _gather(found, self.name_of(quota), spent)
             for name, meter, kind in quota.meters:
                 if meter.long and kind != MONEY and meter.inflight:
@@ -135,6 +135,8 @@ class Route:
         rows: list[dict[str, Any]] = []
         for quota, all_endpoints in self.quotas().items():
             endpoints = [each for each in all_endpoints if each.out != STANDBY]
+            if not endpoints:
+                continue
             asked = next((each for each in endpoints if not each.out), endpoints[0])
             of = {
                 "provider": endpoints[0].name,
@@ -165,16 +167,17 @@ class Route:
         return "" if "" in faults else faults[0]
 
     def standby_of(self, endpoint: Endpoint) -> Endpoint | None:
-        """The endpoint that stands by for when this one's model is refused; None without one."""
-        ours = (each for each in self._endpoints if (each.name, each.label) == (endpoint.name, endpoint.label))
-        return next((each for each in ours if each.standby and each is not endpoint), None)
+        """The endpoint that stands by for when no other model of this key is left; None while one is."""
+        ours = [each for each in self._endpoints if (each.name, each.label) == (endpoint.name, endpoint.label)]
+        if any(not each.out for each in ours):
+            return None
+        return next((each for each in ours if each.out == STANDBY), None)
 
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used. To be called once, before the first request."""
         rows = list(rows)
         for quota, endpoints in self.quotas().items():
-            names = {(endpoint.name, endpoint.label) for endpoint in endpoints}
-            quota.restore(row for row in rows if (row.provider, row.key) in names)
+            quota.restore(row for row in rows if _is_of(row, endpoints))
         self.budget.restore(rows)
 
     def follow(self, plan: Plan) -> None:
@@ -202,6 +205,8 @@ class Route:
         now = self._clock.mono()
         if now - self._stretch[0] >= STRETCH_SECONDS:
             self._advance()
+            for quota in self.quotas():
+                quota.age()
             self._stretch = (now, min(MOST_STRETCH, max(self._by_quota(), self._by_money())))
         return self._stretch[1]
 
@@ -244,13 +249,23 @@ class Route:
         return _ratio(self._demand.paced()[2], left)
 
 
+def _is_of(row: Usage, endpoints: Iterable[Endpoint]) -> bool:
+    """Whether usage counts for the quota of these endpoints."""
+    return any(
+        (row.provider, row.key) == (each.name, each.label) and (not each.per_model or row.model == each.provider.model)
+        for each in endpoints
+    )
+
+
 def _names(quotas: Mapping[Quota, Sequence[Endpoint]]) -> dict[Quota, str]:
-    """By the provider; by key, too, where its keys have quotas of their own."""
-    of = Counter(endpoints[0].name for endpoints in quotas.values())
-    return {
-        quota: f"{endpoints[0].name}/{endpoints[0].label}" if of[endpoints[0].name] > 1 else endpoints[0].name
-        for quota, endpoints in quotas.items()
-    }
+    """By the provider; by key, too, where its keys have quotas of their own; by model where it counts so."""
+    found: dict[Quota, str] = {}
+    shared = Counter((of[0].name, of[0].provider.model if of[0].per_model else "") for of in quotas.values())
+    for quota, of in quotas.items():
+        model = of[0].provider.model if of[0].per_model else ""
+        parts = [of[0].name, of[0].label if shared[of[0].name, model] > 1 else "", model]
+        found[quota] = "/".join(part for part in parts if part)
+    return found
 
 
 def _gather(

@@ -26,8 +26,9 @@ import structlog
 
 from piyasad.clock import Clock
 from piyasad.gateway.endpoint import Endpoint
+from piyasad.gateway.quota.limits import Amounts
 from piyasad.gateway.quota.meter import MINUTE, Daily, Meter, Sliding
-from piyasad.gateway.quota.quota import Amounts, Quota, Ticket
+from piyasad.gateway.quota.quota import Quota, Ticket
 from piyasad.gateway.route import Route
 from piyasad.model import Usage
 from piyasad.store.buckets import Ask, Remembered, Shape, SharedBuckets, SharedEmptied, SharedLost

@@ -309,6 +309,8 @@ class HttpProvider(ABC):
         error.facts = self.facts(answer, told) + self.said(told)
         if found.kind in {Kind.LIMIT, Kind.LARGE, Kind.REQUEST}:
             error.facts += of_refusal(told.words, wait if found.kind is Kind.LIMIT else None)
+        if found.kind is Kind.LIMIT and window == "day" and not {"rpd", "tpd"} & {fact.name for fact in error.facts}:
+            error.facts += (Fact("tpd" if "token" in told.words else "rpd", refused=True),)
         return error
 
     def _error(

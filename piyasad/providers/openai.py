@@ -40,12 +40,13 @@ def reasoning(model: str) -> tuple[str | None, int]:
 class OpenAIProvider(HttpProvider):
     """`base_url` carries its version (…/v1)."""
 
-    optional = ("temperature", "reasoning_effort", "reasoning", "max_completion_tokens", "max_tokens")
+    optional = ("temperature", "reasoning_effort", "reasoning", "thinking", "max_completion_tokens", "max_tokens")
 
     def __init__(self, name: str, base_url: str, key: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(name, base_url, key, *args, **kwargs)
         self._url = httpx.URL(f"{self._base}/chat/completions")
         self._unified = self._url.host.endswith("openrouter.ai")  # one field for the thinking of every model
+        self._thinks_unasked = self._url.host.endswith("deepseek.com")
         self._reasoning = reasoning(self.model)
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -75,6 +76,8 @@ class OpenAIProvider(HttpProvider):
         }
         if self._unified:
             body["reasoning"] = {"enabled": False}
+        elif self._thinks_unasked:
+            body["thinking"] = {"type": "disabled"}
         elif effort is not None:
             body["reasoning_effort"] = effort
         for name in without:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from piyasad.clock import DAY, Clock
-from piyasad.config.service import ProviderSettings
+from piyasad.config.presets import day_limit
+from piyasad.config.providers import ProviderSettings
 from piyasad.gateway.quota.quota import next_reset
 from piyasad.model import Class
 from piyasad.providers.interface import (
@@ -127,7 +128,9 @@ class KeyAccount:
         self.most = settings.max_concurrency
         self.under_way = 0
         self._clock = clock
-        self._account = Account(Limits(rpm=settings.rpm, tpm=settings.tpm, rpd=settings.rpd, tpd=settings.tpd))
+        # where nobody tells a daily limit, the world has the one that is assumed
+        rpd, tpd = (day_limit(settings, key, written=False).amount for key in ("rpd", "tpd"))
+        self._account = Account(Limits(rpm=settings.rpm, tpm=settings.tpm, rpd=rpd, tpd=tpd))
         self._reset = settings.quota_reset if settings.quota_reset not in {None, "rolling"} else None
         self._renews = next_reset(clock.wall(), self._reset) if self._reset else 0.0
 

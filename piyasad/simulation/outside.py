@@ -17,8 +17,9 @@ from piyasad.build import Configuration, Edges, Notify, Private, Signals
 from piyasad.clock import Clock
 from piyasad.config.persona import BotSettings
 from piyasad.config.problems import Problem
+from piyasad.config.providers import ProviderSettings
 from piyasad.config.secrets import bot_tokens
-from piyasad.config.service import ProviderSettings, SecretsSettings
+from piyasad.config.service import SecretsSettings
 from piyasad.config.settings import Settings
 from piyasad.config.snapshot import snapshot
 from piyasad.guards.case import Guard

@@ -149,7 +149,38 @@ def test_what_a_provider_allows() -> None:
     assert allowance("p", provider, frozenset(), 3, 871, paced=True).lines == pytest.approx(100)
     apart = provider.model_copy(update={"separate_quota": True})
     assert allowance("p", apart, frozenset(), 3, 871, paced=True).lines == pytest.approx(300)
-    assert allowance("p", ProviderSettings(), frozenset(), 1, 871, paced=True).lines == math.inf
+    free = ProviderSettings(rpd="none", tpd="none")
+    assert allowance("p", free, frozenset(), 1, 871, paced=True).lines == math.inf
+    here = ProviderSettings(base_url="http://127.0.0.1:8080/v1")
+    assert allowance("p", here, frozenset(), 1, 871, paced=True).lines == math.inf
+
+
+def test_a_limit_that_nobody_tells_is_a_careful_guess_that_says_from_what() -> None:
+    day = allowance("x", ProviderSettings(base_url="https://x.example/v1"), frozenset(), 1, 871, paced=False)
+    assert day.limits == (
+        (50_000, "tokens", "assumed: none is configured"),
+        (50, "requests", "assumed: none is configured"),
+    )
+    assert day.lines == pytest.approx(50 / 1.1)
+    gemini = Settings.model_validate({"gateway": {"route": ["gemini"]}}).provider("gemini")
+    assert gemini is not None
+    seen = allowance("gemini", gemini, frozenset(), 1, 871, paced=True)
+    assert seen.limits[1] == (20, "requests", "assumed: 20 a day were seen for one of its models")
+    assert "20 requests (assumed: 20 a day were seen" in seen.words()
+
+
+def test_each_of_a_key_s_models_has_its_own_limits_where_the_provider_counts_so() -> None:
+    rows = {"models": ["a", "b", "c"], "base_url": "https://x.example/v1", "rpd": 55, "tpd": "none"}
+    one = allowance("x", ProviderSettings.model_validate(rows), frozenset(), 1, 871, paced=False)
+    each = ProviderSettings.model_validate(rows | {"quota_per_model": True})
+    assert allowance("x", each, frozenset(), 1, 871, paced=False).lines == pytest.approx(3 * one.lines)
+
+
+def test_an_hour_s_and_a_month_s_limit_bound_the_day() -> None:
+    rows = {"base_url": "http://127.0.0.1:1/v1", "tokens_per_month": 30 * 99_000}
+    day = allowance("x", ProviderSettings.model_validate(rows), frozenset(), 1, 871, paced=False)
+    assert day.limits == ((99_000, "tokens", "of a month"),)
+    assert day.lines == pytest.approx(100)
 
 
 def test_providers_write_in_their_order_within_limits_and_budget() -> None:

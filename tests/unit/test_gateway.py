@@ -18,7 +18,8 @@ from piyasad.gateway.breaker import MOST_SECONDS, Breaker
 from piyasad.gateway.endpoint import Endpoint
 from piyasad.gateway.estimate import Estimator
 from piyasad.gateway.gateway import Gateway
-from piyasad.gateway.quota.quota import Limits, Quota, next_reset
+from piyasad.gateway.quota.limits import Limits
+from piyasad.gateway.quota.quota import Quota, next_reset
 from piyasad.metrics import Metrics
 from piyasad.model import Class, Usage
 from piyasad.providers.interface import Completion, Expired, ProviderError, Request, Throttled, Transient

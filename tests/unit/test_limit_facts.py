@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piyasad.gateway.quota.quota import Limits, Quota, Ticket
+from piyasad.gateway.quota.limits import Limits
+from piyasad.gateway.quota.quota import Quota, Ticket
 from piyasad.providers.interface import Spent
 from piyasad.providers.limit_facts import Fact, of_gemini, of_headers, of_refusal
 from piyasad.providers.waits import moment

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
 from piyasad.gateway.estimate import Estimator
-from piyasad.gateway.quota.quota import WAY_SECONDS, Limits, Quota, next_reset
+from piyasad.gateway.quota.limits import Limits
+from piyasad.gateway.quota.quota import WAY_SECONDS, Quota, next_reset
 from piyasad.model import Usage
 from piyasad.providers.interface import Spent
 from tests.virtual import NOON, HandClock, run_virtual

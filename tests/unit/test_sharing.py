@@ -22,7 +22,8 @@ from piyasad.gateway.breaker import Breaker
 from piyasad.gateway.endpoint import Endpoint
 from piyasad.gateway.estimate import Estimator
 from piyasad.gateway.quota.budget import Budget
-from piyasad.gateway.quota.quota import Limits, Quota
+from piyasad.gateway.quota.limits import Limits
+from piyasad.gateway.quota.quota import Quota
 from piyasad.gateway.route import Route
 from piyasad.gateway.sharing import SILENT_SECONDS, Sharing, State
 from piyasad.model import Usage

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from piyasad.clock import LoopClock
-from piyasad.config.service import ProviderSettings
+from piyasad.config.providers import ProviderSettings
 from piyasad.gateway.quota.quota import next_reset
 from piyasad.model import Class
 from piyasad.providers.interface import (

@@ -7,14 +7,16 @@ process; pure but for the clock that is handed in. It never waits: it says how l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from piyasad.clock import DAY, Clock
 from piyasad.gateway.quota.budget import LONGEST_MONTH, next_month
+from piyasad.gateway.quota.learned import Learned
+from piyasad.gateway.quota.limits import KINDS, METERS, MONEY, Amounts, Limits
 from piyasad.gateway.quota.meter import HOUR, MINUTE, UNKNOWN_WAIT, Ahead, Daily, Meter, Sliding, never, seconds
 from piyasad.model import Usage
 from piyasad.providers.interface import Spent
@@ -25,56 +27,12 @@ from piyasad.providers.limit_facts import Fact
 WAY_SECONDS: Final = 1.0
 RESET_MARGIN: Final = 2.0  # seconds after a daily reset before the new day is used: clocks differ
 MOST_STRETCH: Final = 1000.0
-DISBELIEF_SECONDS: Final = 3600.0  # how long a limit is believed under which nothing can be asked
 
 _UTC: Final = ZoneInfo("UTC")
-_REQUESTS, _TOKENS, _INPUT, _OUTPUT, MONEY = range(5)
-_METERS: Final = (
-    ("rps", _REQUESTS),
-    ("rpm", _REQUESTS),
-    ("tpm", _TOKENS),
-    ("itpm", _INPUT),
-    ("otpm", _OUTPUT),
-    ("rph", _REQUESTS),
-    ("tph", _TOKENS),
-    ("rpd", _REQUESTS),
-    ("tpd", _TOKENS),
-    ("tokens_per_month", _TOKENS),
-)
-_KINDS: Final = dict(_METERS)
 _DAYS: Final = frozenset({"rpd", "tpd"})
 _MONTH: Final = "tokens_per_month"
 _LONG: Final = _DAYS | {"rph", "tph", _MONTH}  # paced, and counted anew from what the store says was used
 _WINDOWS: Final = {"s": (1.0, 20), "m": (MINUTE, 600), "h": (HOUR, 720)}  # by a limit's last letter: seconds, slots
-
-Amounts = tuple[int, int, int, int, int]
-"""Requests, tokens, input tokens, output tokens, millionths of a US dollar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a key may use; None: no limit. `reset` is "rolling" or "HH:MM TZ"."""
-
-    rps: int | None = None
-    rpm: int | None = None
-    rph: int | None = None
-    rpd: int | None = None
-    tpm: int | None = None
-    tph: int | None = None
-    tpd: int | None = None
-    itpm: int | None = None
-    otpm: int | None = None
-    tokens_per_month: int | None = None
-    concurrency: int | None = None
-    counts_cached: bool = True
-    reset: str = "rolling"
-
-    def shared(self, share: float) -> Limits:
-        """One shard's part. Rounded down: a limit too small to be shared leaves nothing."""
-        if share >= 1:
-            return self
-        names = (*_KINDS, "concurrency")
-        return replace(self, **{n: math.floor(getattr(self, n) * share) for n in names if getattr(self, n) is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +76,7 @@ class Quota:
     ) -> None:
         self.limits = limits
         self.running = 0
-        self._said: dict[str, tuple[int, str, float]] = {}  # limit → what the provider said it is, how, when
+        self.learned = Learned()
         self._clock = clock
         self._held = -math.inf
         self._idle: Callable[[float], float] = never
@@ -152,24 +110,15 @@ class Quota:
         self.paced = paced
         self._build()
 
-    def _in_force(self) -> Limits:
-        """The configured limits, with what the provider said put in."""
-        told: dict[str, int] = {}
-        for name, (limit, _, _) in self._said.items():
-            configured = getattr(self._configured, name)
-            if name not in self._written or configured is None or limit < configured:
-                told[name] = limit
-        return replace(self._configured, **told) if told else self._configured  # type: ignore[arg-type]
-
     def _build(self) -> None:
-        limits = self._in_force()
+        limits = self.learned.in_force(self._configured, self._written, self._clock.wall())
         own, now = limits.shared(self._share), self._clock.mono()
         before = {name: meter for name, meter, _ in self._meters}
         same_day = limits.reset == self.limits.reset
         self.limits = limits
         self._concurrency = limits.shared(self._concurrent).concurrency
         meters: list[tuple[str, Meter, int]] = []
-        for name, kind in _METERS:
+        for name, kind in METERS:
             limit = getattr(own, name)
             if limit is None:
                 continue
@@ -192,26 +141,39 @@ class Quota:
         To be called after the call's ticket was closed. What a provider says is as old as the call: what was used then
         and was given back or fell out of a window since is not held against what is left now.
         """
-        new, at = False, self._clock.wall()
+        at = self._clock.wall()
         heard = [fact for fact in facts if fact.refused or ticket is None or _plausible(fact, ticket)]
-        for fact in heard:
-            if fact.limit:
-                new = new or fact.limit != self._said.get(fact.name, (0,))[0]
-                self._said[fact.name] = (fact.limit, "a refusal" if fact.refused else "headers", at)
-        if new:
+        news = [self.learned.hear(fact, self._used(fact.name, ticket), self._configured.assumed, at) for fact in heard]
+        if any(news):
             self._build()
         for fact in heard:
             if fact.left is not None:
                 self._lower(fact, fact.left, ticket)
 
-    def _disbelieve(self, name: str) -> bool:
-        """Forget what was said of a limit under which nothing could be asked any more, to hear of it anew."""
-        said = self._said.get(name)
-        if said is None or self._clock.wall() - said[2] < DISBELIEF_SECONDS:
-            return False
-        del self._said[name]
+    def _used(self, name: str, ticket: Ticket | None) -> int:
+        """What counts against a limit over all shards, without this call."""
+        found = ((meter.settled + meter.inflight, kind) for of, meter, kind in self._meters if of == name)
+        used, kind = next(found, (0, 0))
+        return math.ceil((used - (ticket.used[kind] if ticket is not None else 0)) / self._share)
+
+    def age(self) -> None:
+        """Let time do its work on what was learned; to be called now and then."""
+        for name, meter, _ in self._meters:
+            if name in self._configured.assumed:
+                self.learned.note(name, meter.settled, meter.limit)
+        if self.learned.age(self._clock.wall()):
+            self._build()
+
+    def recall(self, known: Mapping[str, Any]) -> None:
+        """Take over what an earlier process learned."""
+        self.learned.recall(known, KINDS)
         self._build()
-        return True
+
+    def assume(self, name: str, figure: int) -> None:
+        """Begin with another guess of a daily limit that nobody tells."""
+        if name in self._configured.assumed:
+            self.learned.assume(name, figure, self._clock.wall())
+            self._build()
 
     def _lower(self, fact: Fact, left: int, ticket: Ticket | None) -> None:
         """Count what others must have used of this key, as far as the provider's word proves it."""
@@ -234,8 +196,7 @@ class Quota:
 
     def unlearn(self) -> None:
         """Another model answers now: what was said of the one before does not hold for it."""
-        if self._said:
-            self._said.clear()
+        if self.learned.forget():
             self._build()
 
     def rows(self) -> list[LimitRow]:
@@ -245,11 +206,8 @@ class Quota:
             if kind == MONEY:
                 continue
             meter.advance(now)
-            limit, said = getattr(self.limits, name), self._said.get(name)
-            if said is not None and limit == said[0] != getattr(self._configured, name):
-                source, at = said[1:]
-            else:
-                source, at = "file" if name in self._written else "preset", 0.0
+            limit = getattr(self.limits, name)
+            source, at = self.learned.source(name, limit, self._configured, self._written)
             found.append(LimitRow(name, limit, max(0, meter.limit - meter.settled - meter.inflight), source, at))
         return found
 
@@ -329,7 +287,8 @@ class Quota:
         for name, meter, kind in self._meters:
             if amounts[kind]:
                 wait = meter.wait(amounts[kind], now)
-                if math.isinf(wait) and self._disbelieve(name):
+                if math.isinf(wait) and self.learned.disbelieve(name, self._clock.wall()):
+                    self._build()
                     return UNKNOWN_WAIT
                 longest = max(longest, wait)
         if rank and self.paced:
@@ -429,7 +388,7 @@ def _next_month(wall: float) -> float:
 
 def _plausible(fact: Fact, ticket: Ticket) -> bool:
     """Whether a limit is no smaller than what the provider has just admitted."""
-    return fact.limit is None or fact.limit >= ticket.used[_KINDS[fact.name]]
+    return fact.limit is None or fact.limit >= ticket.used[KINDS[fact.name]]
 
 
 def next_reset(wall: float, reset: str) -> float:
