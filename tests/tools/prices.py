@@ -65,13 +65,14 @@ def main() -> None:
         for name, preset in PRESETS.items()
         if not preset.is_near
     }
+    models = current(wanted)
     rows = {
         "as_of": datetime.now(UTC).date().isoformat(),
         "source": f"genai-prices {version('genai-prices')}",
-        "models": current(wanted),
+        "models": models,
     }
     FILE.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    sys.stdout.write(f"{FILE}: {sum(map(len, rows['models'].values()))} models\n")
+    sys.stdout.write(f"{FILE}: {sum(map(len, models.values()))} models\n")
 
 
 if __name__ == "__main__":
