@@ -83,6 +83,7 @@ class Polling:
 
     def held(self, bot_id: int, offset: int) -> None:
         """A bot became ours, under the fence of its state; its updates go on from `offset`."""
+        self.drop(bot_id)  # whoever polled for it did so under another fence
         fence = self._live.bots[bot_id].fence
         self._pollers[bot_id] = Poller(
             bot_id,

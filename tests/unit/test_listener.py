@@ -253,6 +253,24 @@ def test_what_the_store_refuses_while_it_takes_others_is_dropped_after_some_trie
     assert events(logs).count("listener.dropped") == 1
 
 
+def test_what_the_store_refuses_for_a_moment_is_not_passed_over() -> None:
+    async def work(desk: Desk) -> list[str]:
+        refusals = iter([True] * (STUCK_TRIES - 1))
+
+        def refuse(event: tuple[Any, ...]) -> None:
+            if event[1] == "soru" and next(refusals, False):
+                raise StoreError("one connection was cut")
+
+        desk.inbox.refuse = refuse
+        for text in ("bir", "soru", "iki"):
+            desk.telegram.say(BOT, text)
+        for _ in range(STUCK_TRIES):
+            await desk.poller.poll(0, ALL_UPDATES)
+        return desk.inbox.texts
+
+    assert at(work)[0] == ["bir", "soru", "iki"]
+
+
 def test_an_odd_update_after_one_that_the_store_refuses_confirms_neither() -> None:
     async def work(desk: Desk) -> int:
         def refuse(event: tuple[Any, ...]) -> None:

@@ -69,6 +69,7 @@ class Daemon:
         row = DaemonRow(name, *shard, "evim", 1, "", 0.0, alive=True, drain="")
         self.leases = Leases(self.store, clock, Metrics(), row, self._lost)
         self.inbox = Inbox(clock)
+        self.drops = True
         self.polling = Polling(
             self.live,
             self.store,
@@ -100,7 +101,8 @@ class Daemon:
     def _lost(self) -> None:
         for bot in self.live.bots.values():
             bot.held = False
-            self.polling.drop(bot.id)
+            if self.drops:
+                self.polling.drop(bot.id)
 
     def _parked(self, bot_id: int) -> None:
         self.live.bots[bot_id].parked = "the token is not valid any more"
@@ -368,6 +370,35 @@ def test_a_lost_lease_ends_every_poll_and_a_new_one_begins_them_once(hook: Calla
         await asyncio.sleep(5)
         assert world.listening == [0]
         assert daemon.inbox.texts == ["soru"], "it was not confirmed"
+        assert world.telegram.doubles == 0
+
+    at(work)
+
+
+def test_no_poll_is_begun_without_the_lease_though_nobody_took_the_bot_away() -> None:
+    async def work(world: World) -> None:
+        world.admin(0)
+        daemon = world.daemon(2)
+        daemon.drops = False
+        await daemon.start(A, B)
+        await asyncio.sleep(5)
+        for bot in daemon.live.bots.values():
+            world.telegram.say(bot.id)  # each poll ends, and the next would begin
+        daemon.faults.before["beat"] = hangs
+        daemon.faults.before["enter"] = hangs
+        while daemon.leases.alive():
+            world.telegram.say(A)
+            await asyncio.sleep(0.5)
+        asked = len(world.telegram.asked)
+        for _ in range(100):
+            world.telegram.say(A)
+            await asyncio.sleep(1)
+        assert len(world.telegram.asked) == asked
+        daemon.faults.clear()
+        await asyncio.sleep(40)
+        await daemon.take(A, B)
+        await asyncio.sleep(40)
+        assert world.listening == [0]
         assert world.telegram.doubles == 0
 
     at(work)
