@@ -18,7 +18,7 @@ import uvloop
 from bench.field import CHAT, FIRST_BOT, KEY, handle, token
 from piyasad.clock import SystemClock
 from piyasad.model import DaemonRow, Draft, Kind, State
-from piyasad.providers.http import make_client
+from piyasad.providers.client import make_client
 from piyasad.store.postgres import PostgresStore
 
 PROMPT = "Sen bir piyasa sohbetinde konuşan bir yapay zekâ karakterisin. " * 45

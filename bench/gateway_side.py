@@ -20,7 +20,7 @@ from piyasad.config.settings import Settings
 from piyasad.gateway.gateway import Gateway, build
 from piyasad.metrics import Metrics
 from piyasad.model import Class
-from piyasad.providers.http import make_client
+from piyasad.providers.client import make_client
 from piyasad.providers.interface import ProviderError, Request
 from piyasad.store.deferred import Deferred
 

@@ -308,6 +308,21 @@ class TurnTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a provider taught, kept over restarts: of a model, or of a key's limits. The newest of each counts.
+
+    `key` is a fingerprint, "" for what holds for every key; `model` is "" for what holds for every model. `about` says
+    what `what` is (JSON): "abilities" or "limits".
+    """
+
+    provider: str
+    key: str
+    model: str
+    about: str
+    what: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one LLM call used; added up by hour in the `usage` table. `cost` is in US dollars."""
 

@@ -27,8 +27,9 @@ from piyasad.gateway.quota.meter import Meter
 from piyasad.gateway.quota.quota import Quota
 from piyasad.providers.abilities import Abilities
 from piyasad.providers.anthropic import AnthropicProvider
+from piyasad.providers.client import make_client
 from piyasad.providers.gemini import GeminiProvider
-from piyasad.providers.http import HttpProvider, make_client
+from piyasad.providers.http import HttpProvider
 from piyasad.providers.interface import Provider, Spent
 from piyasad.providers.openai import OpenAIProvider
 

@@ -23,7 +23,7 @@ from piyasad.gateway.quota.quota import Ticket
 from piyasad.gateway.route import Route
 from piyasad.gateway.usage import Accounting
 from piyasad.metrics import Metrics
-from piyasad.model import Usage
+from piyasad.model import Lesson, Usage
 from piyasad.providers.interface import (
     BadKey,
     BadModel,
@@ -69,6 +69,7 @@ class Gateway:
         self._env = env or {}
         self._admission = Admission(self.endpoints, clock, self._accounting)
         self._known: dict[Known, Endpoint] = {}  # every endpoint that there was
+        self._keep: Callable[[Lesson], None] | None = None
 
     # --- what others ask
     async def complete(self, request: Request) -> Completion:
@@ -124,6 +125,14 @@ class Gateway:
     def restore(self, rows: Iterable[Usage]) -> None:
         """Count what earlier processes used. To be called once, before the first request."""
         self.endpoints.restore(rows)
+
+    def recall(self, lessons: Iterable[Lesson]) -> None:
+        """Take over what earlier processes learned. To be called once, before the first request."""
+        self.endpoints.recall(lessons)
+
+    def remember_with(self, keep: Callable[[Lesson], None]) -> None:
+        """From now on `keep` is handed what is learned, to be kept over restarts."""
+        self._keep = keep
 
     def prepare(self, settings: Settings) -> list[Endpoint]:
         """The endpoints that a new configuration wants; nothing is changed. Quotas, breakers, what was learned go on.
@@ -192,7 +201,6 @@ class Gateway:
         quota, request = endpoint.quota, job.request
         endpoint.breaker.success()
         consequences.fine(endpoint)
-        self._tell_lessons(endpoint)
         if endpoint.failing:
             endpoint.failing = False
             log.info("gateway.provider_up", provider=endpoint.name, key=endpoint.label)
@@ -207,6 +215,7 @@ class Gateway:
                 quota.learn(completion.facts, ticket)
             if completion.retry_after:
                 quota.hold(completion.retry_after)
+        self._tell_lessons(endpoint)
         cost = self._accounting.used(endpoint, spent, requests=completion.requests)
         if quota is not None:
             self.endpoints.note(spent.prompt, spent.completion, cost, answer=request.klass.rank == 0)
@@ -226,13 +235,13 @@ class Gateway:
     def _failed(self, job: Job, endpoint: Endpoint, ticket: Ticket | None, error: ProviderError) -> None:
         """Settle what a failed call used, and draw the consequence for its endpoint."""
         now, quota = self._clock.mono(), endpoint.quota
-        self._tell_lessons(endpoint)
         if error.usage is not None:
             self._accounting.used(endpoint, error.usage, requests=error.requests)
         if ticket is not None and quota is not None:
             consequences.settle_failure(endpoint, ticket, error)
             if error.facts:
                 quota.learn(error.facts, ticket)
+        self._tell_lessons(endpoint)
         believed = isinstance(error, BadKey | BadModel) and consequences.believed(endpoint, error)
         if isinstance(error, Throttled):
             endpoint.breaker.abandon()
@@ -273,11 +282,13 @@ class Gateway:
             log.warning("gateway.provider_down", provider=endpoint.name, key=endpoint.label, reason=str(error))
 
     def _tell_lessons(self, endpoint: Endpoint) -> None:
-        """Tell what the model taught since it was last asked."""
-        abilities = endpoint.abilities
-        if abilities is not None:
-            for lesson in abilities.take():
-                log.warning("gateway.learned", provider=endpoint.name, model=endpoint.provider.model, lesson=lesson)
+        """Tell and keep what was learned since it was last asked."""
+        lessons = endpoint.abilities.take() if endpoint.abilities is not None else []
+        for lesson in lessons:
+            log.warning("gateway.learned", provider=endpoint.name, model=endpoint.provider.model, lesson=lesson)
+        for row in self.endpoints.news(endpoint, lessons):
+            if self._keep is not None:
+                self._keep(row)
 
     def _bad_model(self, endpoint: Endpoint, error: BadModel) -> None:
         self._shut(endpoint, str(error), f"set [providers.{endpoint.name}] model to one the key may use and reload")

@@ -19,8 +19,10 @@ from piyasad.gateway.quota.demand import FIRST, FIRST_SECONDS, Demand, Plan
 from piyasad.gateway.quota.limits import MONEY
 from piyasad.gateway.quota.meter import Ahead, Meter, seconds
 from piyasad.gateway.quota.quota import MOST_STRETCH, Quota
-from piyasad.model import Usage
+from piyasad.model import Lesson, Usage
 
+ABILITIES: Final = "abilities"  # what a lesson is about
+LIMITS: Final = "limits"
 STRETCH_SECONDS: Final = 5.0  # how long a reckoned stretch holds
 
 
@@ -180,6 +182,40 @@ class Route:
             quota.restore(row for row in rows if _is_of(row, endpoints))
         self.budget.restore(rows)
 
+    def recall(self, lessons: Iterable[Lesson]) -> None:
+        """Take over what earlier processes learned of models and limits. To be called before the first request.
+
+        Where a daily limit is a guess and nothing is known of it, the smallest that the provider told of another model
+        takes its place.
+        """
+        known = {(row.provider, row.key, row.model, row.about): row.what for row in lessons}
+        for endpoint in self._endpoints:
+            about = known.get((endpoint.name, "", endpoint.provider.model, ABILITIES))
+            if about is not None and endpoint.abilities is not None:
+                endpoint.abilities.recall(about)
+        least: dict[tuple[str, str], int] = {}
+        quotas = self.quotas()
+        for quota, of in quotas.items():
+            for key in {endpoint.label for endpoint in of}:
+                if (about := known.get((of[0].name, key, _model(of), LIMITS))) is not None:
+                    quota.recall(about)
+            for name, limit in quota.learned.days().items():
+                least[of[0].name, name] = min(limit, least.get((of[0].name, name), limit))
+        for quota, of in quotas.items():
+            for (provider, name), limit in least.items():
+                if provider == of[0].name:
+                    quota.assume(name, limit)
+
+    def news(self, endpoint: Endpoint, lessons: Sequence[str]) -> Iterator[Lesson]:
+        """What is to be kept of what was learned at an endpoint since it was last asked; `lessons` of its model."""
+        model = endpoint.provider.model
+        if lessons and endpoint.abilities is not None:
+            yield Lesson(endpoint.name, "", model, ABILITIES, endpoint.abilities.known())
+        quota = endpoint.quota
+        if quota is not None and quota.learned.take(self._clock.wall()):
+            asked = model if endpoint.per_model else ""
+            yield Lesson(endpoint.name, endpoint.label, asked, LIMITS, quota.learned.known())
+
     def follow(self, plan: Plan) -> None:
         """Pace by the bots' own day from now on."""
         self._plan = plan
@@ -249,6 +285,11 @@ class Route:
         return _ratio(self._demand.paced()[2], left)
 
 
+def _model(endpoints: Sequence[Endpoint]) -> str:
+    """The model that a quota is about; "" where it is about all of a key's."""
+    return endpoints[0].provider.model if endpoints[0].per_model else ""
+
+
 def _is_of(row: Usage, endpoints: Iterable[Endpoint]) -> bool:
     """Whether usage counts for the quota of these endpoints."""
     return any(
@@ -260,9 +301,9 @@ def _is_of(row: Usage, endpoints: Iterable[Endpoint]) -> bool:
 def _names(quotas: Mapping[Quota, Sequence[Endpoint]]) -> dict[Quota, str]:
     """By the provider; by key, too, where its keys have quotas of their own; by model where it counts so."""
     found: dict[Quota, str] = {}
-    shared = Counter((of[0].name, of[0].provider.model if of[0].per_model else "") for of in quotas.values())
+    shared = Counter((of[0].name, _model(of)) for of in quotas.values())
     for quota, of in quotas.items():
-        model = of[0].provider.model if of[0].per_model else ""
+        model = _model(of)
         parts = [of[0].name, of[0].label if shared[of[0].name, model] > 1 else "", model]
         found[quota] = "/".join(part for part in parts if part)
     return found

@@ -1,4 +1,4 @@
-"""What every HTTP dialect shares: the client, one call, learning what a model refuses, failing without a secret shown.
+"""What every HTTP dialect shares: one call, learning what a model refuses, failing without a secret shown.
 
 `openai.py`, `gemini.py` and `anthropic.py` build on `HttpProvider`. Knows no dialect. Answers are read bounded and
 without trust (`answer.py`, `refusal.py`); texts are brought into form here and nowhere else (`language/border.py`).
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,12 +16,12 @@ from typing import Any, Final
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from piyasad.language import border
 from piyasad.providers import refusal
 from piyasad.providers.abilities import Abilities
 from piyasad.providers.answer import Answer, json_object, rows_of
+from piyasad.providers.client import MOST_ANSWERED, Client, TooMuch
 from piyasad.providers.interface import (
     BadKey,
     BadModel,
@@ -42,8 +41,6 @@ from piyasad.providers.limit_facts import Fact, of_headers, of_refusal
 from piyasad.providers.refusal import Kind, Told
 from piyasad.providers.waits import now_of, wait_of, window_of
 
-MOST_CONNECTIONS: Final = 2_000  # httpx and aiohttp both stop at 100 unless told otherwise
-MOST_ANSWERED: Final = 1 << 20  # bytes of an answer; a line of chat and what was thought before it take a fiftieth
 MOST_LISTED: Final = 1 << 23  # bytes of a list of models
 MOST_REPEATS: Final = 5  # of one call, each because the model taught us something
 CHARS_A_TOKEN: Final = 6  # no tokenizer puts more Turkish or English into a token on the average
@@ -52,52 +49,6 @@ SUCCESS_WAIT: Final = 60.0  # s; an answer that asks to wait is obeyed for so lo
 
 _THOUGHT: Final = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)", re.IGNORECASE)
 _THOUGHT_END: Final = re.compile(r"</(?:think|thinking|thought|reasoning)\s{0,4}>|\[/THINK\]|◁/think▷", re.IGNORECASE)
-
-
-class TooMuch(Exception):
-    """An answer that no text needs."""
-
-
-class Client(httpx.AsyncClient):
-    """httpx's client with a short way for calls that need no cookies, redirects or merged headers: half the CPU."""
-
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        super().__init__(transport=transport, timeout=None, trust_env=False)
-        self._way = transport
-
-    async def ask(
-        self,
-        method: str,
-        url: httpx.URL,
-        content: bytes | None,
-        headers: Mapping[str, str],
-        *,
-        most: int = MOST_ANSWERED,
-    ) -> Answer:
-        """One request, its answer read whole, up to `most` bytes packed and unpacked. Raises what the transport does.
-
-        Raises:
-            TooMuch: the answer is longer, or packed in a way that was not asked for.
-        """
-        response = await self._way.handle_async_request(httpx.Request(method, url, content=content, headers=headers))
-        try:
-            data = bytearray()
-            async for chunk in response.aiter_raw():
-                data += chunk
-                if len(data) > most:
-                    raise TooMuch(f"more than {most:,} bytes")
-        finally:
-            await response.aclose()
-        return Answer(response.status_code, response.headers, _unpacked(bytes(data), response.headers, most))
-
-
-def make_client(verify: bool = True) -> Client:
-    """The client that all providers share: httpx over aiohttp, which carries 256 calls in flight at a tenth of the CPU.
-
-    It has no timeout of its own: every call is bounded by its caller.
-    """
-    limits = httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=None, keepalive_expiry=60.0)
-    return Client(AiohttpTransport(verify=verify, limits=limits))
 
 
 class RefusedParameter(BadRequest):
@@ -432,21 +383,3 @@ class _Calling:
 
 _LEVELS: Final = frozenset({"reasoning_effort", "thinkingConfig"})  # parameters that say how much it may think
 _LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens"})  # without one an answer may be as long as it likes
-
-
-def _unpacked(data: bytes, headers: httpx.Headers, most: int) -> bytes:
-    packing = headers.get("content-encoding", "").strip().lower()
-    if packing in {"", "identity"}:
-        return data
-    if packing not in {"gzip", "x-gzip", "deflate"}:
-        raise TooMuch(f"packed as {packing[:20]}")
-    for bits in (47, -15):  # gzip and zlib by their first bytes; then deflate without any
-        unpacker = zlib.decompressobj(bits)
-        try:
-            found = unpacker.decompress(data, most + 1)
-        except zlib.error:
-            continue
-        if len(found) > most:
-            raise TooMuch(f"more than {most:,} bytes")
-        return found
-    raise TooMuch("broken packing")

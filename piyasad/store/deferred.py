@@ -1,4 +1,4 @@
-"""Traces and usage figures on their way to the database: buffered, bounded, written about once a second.
+"""Traces, usage figures and lessons on their way to the database: buffered, bounded, written about once a second.
 
 Only the writer uses it. Losing some of them when the database is away for long is allowed, and counted; blocking a turn
 for them is not.
@@ -14,7 +14,7 @@ from typing import ClassVar
 import asyncpg
 import structlog
 
-from piyasad.model import TurnTrace, Usage
+from piyasad.model import Lesson, TurnTrace, Usage
 from piyasad.store import sql
 from piyasad.store.failure import is_row_fault, tell
 from piyasad.store.plain_text import clean, clean_json
@@ -41,11 +41,12 @@ class Deferred:
         self.dropped = 0
         self._traces: deque[TurnTrace] = deque()
         self._usage: dict[_Key, Usage] = {}
+        self._lessons: dict[tuple[str, str, str, str], Lesson] = {}
 
     @property
     def waiting(self) -> bool:
         """Whether anything is buffered."""
-        return bool(self._traces or self._usage)
+        return bool(self._traces or self._usage or self._lessons)
 
     def record(self, traces: Sequence[TurnTrace]) -> None:
         """Buffer traces; the oldest are dropped and counted when there are too many."""
@@ -63,6 +64,12 @@ class Deferred:
             self._usage[key] = (
                 replace(row, provider=key[0], key=key[1], model=key[2], at=hour) if had is None else had.plus(row)
             )
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """Buffer lessons: the newest of each."""
+        for lesson in lessons:
+            key = clean(lesson.provider), clean(lesson.key), clean(lesson.model), clean(lesson.about)
+            self._lessons[key] = lesson
 
     async def write(self, connection: asyncpg.Connection) -> None:
         """Write everything buffered; on a lost connection it stays buffered.
@@ -83,6 +90,13 @@ class Deferred:
                 await self._write_usage(connection, list(usage.values()))
             except BaseException:
                 self.add(list(usage.values()))
+                raise
+        if self._lessons:
+            lessons, self._lessons = self._lessons, {}
+            try:
+                await self._write_lessons(connection, lessons)
+            except BaseException:
+                self._lessons = lessons | self._lessons  # what was learned meanwhile is newer
                 raise
 
     async def _write_traces(self, connection: asyncpg.Connection, batch: list[TurnTrace]) -> None:
@@ -106,6 +120,17 @@ class Deferred:
                 return
             self.dropped += 1
             log.error("store.trace_refused", error=tell(error))
+
+    async def _write_lessons(
+        self, connection: asyncpg.Connection, lessons: dict[tuple[str, str, str, str], Lesson]
+    ) -> None:
+        columns = zip(*lessons, strict=True)
+        try:
+            await connection.execute(sql.LEARN, *map(list, columns), [clean_json(row.what) for row in lessons.values()])
+        except asyncpg.PostgresError as error:
+            if not is_row_fault(error):
+                raise
+            log.error("store.lesson_refused", error=tell(error))
 
     async def _write_usage(self, connection: asyncpg.Connection, rows: list[Usage]) -> None:
         try:

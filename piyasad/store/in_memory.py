@@ -8,6 +8,7 @@ would, and never waits. It keeps the promises of `interface.py` as PostgreSQL do
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from piyasad.model import (
     Grant,
     Kind,
     Lease,
+    Lesson,
     Message,
     Received,
     Said,
@@ -46,7 +48,7 @@ from piyasad.store.memory_database import MemoryDatabase
 from piyasad.store.memory_people import PeopleInMemory
 from piyasad.store.memory_tables import Bot, Chat, Daemon, Row, StimulusRow
 from piyasad.store.partitions import first_kept, start_of
-from piyasad.store.plain_text import clean
+from piyasad.store.plain_text import clean, clean_json
 
 __all__ = ["InMemoryStore", "MemoryDatabase"]
 
@@ -371,6 +373,15 @@ class InMemoryStore(PeopleInMemory):
     async def usage(self, since: float) -> list[Usage]:
         await self._ready()
         return [row for key, row in sorted(self._db.usage.items()) if key[0] >= since]
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        for row in lessons:
+            key = clean(row.provider), clean(row.key), clean(row.model), clean(row.about)
+            self._db.learned[key] = Lesson(*key, json.loads(clean_json(row.what))), self._db.now()
+
+    async def lessons(self, since: float) -> list[Lesson]:
+        await self._ready()
+        return [lesson for _, (lesson, at) in sorted(self._db.learned.items()) if at >= since]
 
     async def uncertain(self) -> int:
         await self._ready()

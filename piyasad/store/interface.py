@@ -13,6 +13,7 @@ from piyasad.model import (
     Draft,
     Grant,
     Lease,
+    Lesson,
     Message,
     Received,
     Said,
@@ -265,6 +266,14 @@ class Store(People, Protocol):
 
     async def usage(self, since: float) -> list[Usage]:
         """Figures by provider, key, model and hour since then."""
+        ...
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """Keep what providers taught, in place of what was known of the same; written soon, never waited for."""
+        ...
+
+    async def lessons(self, since: float) -> list[Lesson]:
+        """What was learned since then."""
         ...
 
     async def uncertain(self) -> int:

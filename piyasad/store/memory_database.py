@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from piyasad.clock import Clock
-from piyasad.model import Draft, Grant, Kind, State, TurnTrace, Usage
+from piyasad.model import Draft, Grant, Kind, Lesson, State, TurnTrace, Usage
 from piyasad.store import answer_budget
 from piyasad.store.interface import NOTICE_AGAIN_SECONDS
 from piyasad.store.memory_tables import Bot, Chat, Daemon, Ledger, Row, SaidRow, Stimuli, StimulusRow
@@ -25,6 +25,7 @@ class MemoryDatabase:
         self.stimuli = Stimuli()
         self.turns: dict[tuple[str, float], TurnTrace] = {}
         self.usage: dict[tuple[float, str, str, str], Usage] = {}
+        self.learned: dict[tuple[str, str, str, str], tuple[Lesson, float]] = {}
         self.said: dict[int, SaidRow] = {}
         self.opted_out: set[bytes] = set()
         self.forgotten: dict[bytes, float] = {}

@@ -24,6 +24,7 @@ from piyasad.model import (
     Grant,
     Kind,
     Lease,
+    Lesson,
     Message,
     Received,
     Said,
@@ -290,6 +291,14 @@ class PostgresStore(PeopleOnPostgres):
     async def usage(self, since: float) -> list[Usage]:
         await self.writer.flush()
         return [Usage(**row) for row in await self._run("usage", sql.USAGE, since)]
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        self.writer.learn(lessons)
+
+    async def lessons(self, since: float) -> list[Lesson]:
+        await self.writer.flush()
+        rows = await self._run("lessons", sql.LESSONS, since)
+        return [Lesson(**{**row, "what": json.loads(row["what"])}) for row in rows]
 
     async def uncertain(self) -> int:
         [row] = await self._run("uncertain", sql.UNCERTAIN)

@@ -361,6 +361,19 @@ FROM usage WHERE "window" >= to_timestamp($1)
 ORDER BY "window", provider COLLATE "C", key COLLATE "C", model COLLATE "C"
 """
 
+LEARN = """
+INSERT INTO learned AS l (provider, key, model, about, what, at)
+SELECT provider, key, model, about, what::jsonb, clock_timestamp()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS n(provider, key, model, about, what)
+ORDER BY provider, key, model, about
+ON CONFLICT (provider, key, model, about) DO UPDATE SET what = excluded.what, at = excluded.at
+"""
+
+LESSONS = """
+SELECT provider, key, model, about, what FROM learned WHERE at >= to_timestamp($1)
+ORDER BY provider COLLATE "C", key COLLATE "C", model COLLATE "C", about COLLATE "C"
+"""
+
 UNCERTAIN = "SELECT count(*) FROM message WHERE state = 'uncertain'"
 
 OUTCOMES = """

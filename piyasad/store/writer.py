@@ -20,7 +20,7 @@ import structlog
 
 from piyasad.clock import Clock
 from piyasad.language.fingerprint import fingerprint
-from piyasad.model import Claim, Draft, State, TurnTrace, Usage
+from piyasad.model import Claim, Draft, Lesson, State, TurnTrace, Usage
 from piyasad.store import sql
 from piyasad.store.connect import hang_up
 from piyasad.store.deferred import Deferred
@@ -163,6 +163,11 @@ class Writer:
     def add(self, rows: Sequence[Usage]) -> None:
         """See `Store.add_usage`."""
         self.deferred.add(rows)
+        self._side_soon()
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """See `Store.learn`."""
+        self.deferred.learn(lessons)
         self._side_soon()
 
     async def flush(self) -> None:

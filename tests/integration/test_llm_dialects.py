@@ -10,8 +10,9 @@ import pytest
 
 from piyasad.providers.answer import Answer
 from piyasad.providers.anthropic import AnthropicProvider
+from piyasad.providers.client import make_client
 from piyasad.providers.gemini import GeminiProvider
-from piyasad.providers.http import HttpProvider, make_client
+from piyasad.providers.http import HttpProvider
 from piyasad.providers.interface import (
     BadKey,
     BadModel,

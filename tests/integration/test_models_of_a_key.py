@@ -10,7 +10,8 @@ import pytest
 import structlog.testing
 
 from piyasad.gateway.gateway import Gateway
-from piyasad.model import Usage
+from piyasad.model import Lesson, Usage
+from piyasad.providers.abilities import Abilities
 from piyasad.providers.interface import NoProvider, ProviderError, Throttled
 from piyasad.sandbox.llm_faults import Fault
 from piyasad.sandbox.llm_limits import Limits
@@ -116,3 +117,54 @@ async def test_beyond_this_machine_nobody_is_opened_with_local_only(bench: Bench
     assert {endpoint.name for endpoint in gateway.endpoints} == {"b"}
     assert "beyond this machine" in str(logs)
     assert ENV
+
+
+# --- over restarts
+async def test_what_was_learned_is_not_learned_again_after_a_restart(bench: Bench) -> None:
+    kept: dict[tuple[str, str, str, str], Lesson] = {}
+
+    def keep(row: Lesson) -> None:
+        kept[row.provider, row.key, row.model, row.about] = row
+
+    unknown = {"rpd": "unknown", "tpd": "unknown"}
+    gateway = bench.gateway(BOTH | unknown)
+    gateway.remember_with(keep)
+    bench.llm.set_limits("key-a", Limits(rpd=700))
+    bench.llm.add_fault(Fault("no_system", model=BEST))
+    bench.llm.add_fault(Fault("thinks_first", model=BEST))
+    assert (await gateway.complete(within(2))).model
+    asked = bench.llm.usage()["total"]["requests"]
+    assert asked > 1
+
+    again = bench.gateway(BOTH | unknown)
+    again.recall(kept.values())
+    [best] = [endpoint for endpoint in again.endpoints if endpoint.provider.model == BEST]
+    [before] = [endpoint for endpoint in gateway.endpoints if endpoint.provider.model == BEST]
+    assert best.abilities is not None
+    assert before.abilities is not None
+    assert best.abilities.known() == before.abilities.known() != Abilities().known()
+    assert best.quota is not None
+    assert before.quota is not None
+    assert best.quota.learned.known() == before.quota.learned.known()
+
+
+async def test_a_guess_begins_with_the_smallest_figure_that_the_provider_told_of_another_model(bench: Bench) -> None:
+    gateway = bench.gateway(BOTH | {"rpd": "unknown", "tpd": "none"})
+    [label] = {endpoint.label for endpoint in gateway.endpoints}
+    gateway.recall([Lesson("a", label, NEXT, "limits", {"said": {"rpd": [33, "a refusal", bench.clock.wall()]}})])
+    assert {(model, limit) for model, _, limit, _ in rows(gateway)} == {(BEST, 33), (NEXT, 33)}
+
+
+async def test_what_cannot_be_meant_is_not_recalled(bench: Bench) -> None:
+    gateway = bench.gateway(BOTH)
+    [label] = {endpoint.label for endpoint in gateway.endpoints}
+    odd: list[Any] = [{}, {"said": 7, "without": "x"}, {"said": {"rpm": ["x"]}, "allowance": -5, "thinking": 7}]
+    gateway.recall(
+        [
+            Lesson("a", key, BEST, about, what)
+            for what in odd
+            for key in ("", label)
+            for about in ("limits", "abilities")
+        ]
+    )
+    assert (await gateway.complete(within(2))).model == BEST

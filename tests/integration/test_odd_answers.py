@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 
 from piyasad.providers.anthropic import AnthropicProvider
+from piyasad.providers.client import Client, make_client
 from piyasad.providers.gemini import GeminiProvider
-from piyasad.providers.http import Client, HttpProvider, make_client
+from piyasad.providers.http import HttpProvider
 from piyasad.providers.interface import (
     BadKey,
     BadModel,

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from piyasad.providers.http import Client, make_client
+from piyasad.providers.client import Client, make_client
 from piyasad.providers.interface import (
     BadKey,
     BadModel,

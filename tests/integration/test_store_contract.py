@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from piyasad.clock import DAY
-from piyasad.model import BotRow, ChatRow, Draft, Kind, Lease, Received, Said, State, TurnTrace, Usage
+from piyasad.model import BotRow, ChatRow, Draft, Kind, Lease, Lesson, Received, Said, State, TurnTrace, Usage
 from piyasad.store.interface import NOTICE_AGAIN_SECONDS, NOTICE_SECONDS, StoreError
 from tests.fixtures.store import ALI, AYSE, BOT, CHAT, USER, Database, claim, daemon, draft, receive
 
@@ -384,6 +384,23 @@ async def test_what_bots_said_or_may_have_said_is_told_with_its_text(database: D
 
 
 # --- traces, figures, retention
+
+
+async def test_what_providers_taught_is_kept_the_newest_of_each(database: Database) -> None:
+    store, _ = await database.daemon("a")
+    before = await store.now()
+    store.learn([Lesson("groq", "", "m", "abilities", {"without": ["temperature"], "allowance": 256})])
+    store.learn([Lesson("groq", "ab12", "m\0", "limits", {"said": {"tpd": [100_000, "a refusal", 1.5]}})])
+    store.learn([Lesson("groq", "", "m", "abilities", {"without": [], "odd": "\ud83d", "inf": float("inf")})])
+    found = await store.lessons(before - 1)
+    assert found == [
+        Lesson("groq", "", "m", "abilities", {"without": [], "odd": "?", "inf": "inf"}),
+        Lesson("groq", "ab12", "m", "limits", {"said": {"tpd": [100_000, "a refusal", 1.5]}}),
+    ]
+    await database.advance(100)
+    assert await store.lessons(before + 50) == []
+    store.learn([Lesson("groq", "", "m", "abilities", {})])
+    assert [row.about for row in await store.lessons(before + 50)] == ["abilities"]
 
 
 async def test_figures_are_added_up_by_the_hour(database: Database) -> None:

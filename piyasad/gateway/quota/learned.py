@@ -14,6 +14,7 @@ from piyasad.gateway.quota.limits import Limits
 from piyasad.providers.limit_facts import MOST_LIMIT, Fact
 
 BELIEVED_SECONDS: Final = 7 * DAY  # a limit that was said counts for so long without being said again
+TOLD_SECONDS: Final = DAY / 4  # what is said again and again is kept anew so often, lest it look old after a restart
 DISBELIEF_SECONDS: Final = 3_600.0  # one under which nothing can be asked, for so long
 GROWN: Final = 2  # a day without a refusal that used much of what is assumed: twice as much is tried
 MUCH: Final = 0.5
@@ -43,6 +44,8 @@ class Learned:
     def __init__(self) -> None:
         self._said: dict[str, Said] = {}
         self._guesses: dict[str, Guess] = {}
+        self._news = False
+        self._told = 0.0
 
     def hear(self, fact: Fact, used: int, assumed: Collection[str], at: float) -> bool:
         """What a provider said of a limit. Whether it changes what is in force.
@@ -58,7 +61,9 @@ class Learned:
             return False
         before = self._said.get(fact.name)
         self._said[fact.name] = Said(limit, "a refusal" if fact.refused else "headers", at)
-        return before is None or before.limit != limit
+        changed = before is None or before.limit != limit
+        self._news = self._news or changed or at - self._told >= TOLD_SECONDS
+        return changed
 
     def in_force(self, configured: Limits, written: Collection[str], at: float) -> Limits:
         """The configured limits, with what was said or is guessed put in: what the operator wrote is never raised."""
@@ -101,6 +106,8 @@ class Learned:
                 grown = guess.figure * GROWN if guess.most >= MUCH else guess.figure
                 changed = changed or grown != guess.figure
                 self._guesses[name] = Guess(min(grown, MOST_LIMIT), at)
+                self._news = True
+        self._news = self._news or changed
         return changed
 
     def disbelieve(self, name: str, at: float) -> bool:
@@ -117,11 +124,21 @@ class Learned:
         self._said.clear()
         return had
 
-    def assume(self, name: str, figure: int, at: float) -> None:
-        """Begin with another guess, before anything was used."""
+    def assume(self, name: str, figure: int, at: float) -> bool:
+        """Begin with another guess, where nothing is known yet. Whether it does."""
+        guess = self._guesses.get(name)
+        if name in self._said or (guess is not None and guess.most):
+            return False
         self._guesses[name] = Guess(figure, at)
+        return True
 
-    def least(self) -> dict[str, int]:
+    def take(self, at: float) -> bool:
+        """Whether there is something new to keep since it was last asked."""
+        news, self._news = self._news, False
+        self._told = at if news else self._told
+        return news
+
+    def days(self) -> dict[str, int]:
         """What was said of daily limits."""
         return {name: said.limit for name, said in self._said.items() if name in {"rpd", "tpd"}}
 

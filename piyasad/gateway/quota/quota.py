@@ -170,9 +170,8 @@ class Quota:
         self._build()
 
     def assume(self, name: str, figure: int) -> None:
-        """Begin with another guess of a daily limit that nobody tells."""
-        if name in self._configured.assumed:
-            self.learned.assume(name, figure, self._clock.wall())
+        """Begin with another guess of a daily limit that nobody tells, if nothing is known of it."""
+        if name in self._configured.assumed and self.learned.assume(name, figure, self._clock.wall()):
             self._build()
 
     def _lower(self, fact: Fact, left: int, ticket: Ticket | None) -> None:

@@ -29,7 +29,7 @@ FLAKY_SHARE: Final = 0.3
 WRITTEN: Final = frozenset({"claim", "settle"})
 """These go through the store's writer: once handed in they are written, also when who waits is cancelled."""
 
-PLAIN: Final = frozenset({"record_turns", "add_usage"})
+PLAIN: Final = frozenset({"learn", "record_turns", "add_usage"})
 """What is not waited for: it is written a moment late, or dies with its daemon."""
 
 LATE_SECONDS: Final = 0.5
