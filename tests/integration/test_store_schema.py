@@ -22,6 +22,7 @@ TABLES = {"daemon", "bot", "chat", "message", "turn", "memory", "usage", "schema
     "said",
     "opt_out",
     "forgotten",
+    "learned",
     "member_salt",
 }
 
