@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def try_one(mutant: Mutant, trees: SimpleQueue[Path]) -> str:
     if fault := fault_of(mutant):
         return f"no longer applies: {fault}"
     tree = trees.get()
+    began = time.monotonic()
     file = tree / mutant.file
     whole = file.read_text(encoding="utf-8")
     try:
@@ -80,6 +82,7 @@ def try_one(mutant: Mutant, trees: SimpleQueue[Path]) -> str:
     finally:
         file.write_text(whole, encoding="utf-8")
         trees.put(tree)
+    print(f"{ended.split()[0]:8} {time.monotonic() - began:5.1f} s  {mutant.rule}", flush=True)
     if ended == "passed":
         return "survived"
     return "" if ended.startswith(("failed", "hung")) else f"its tests could not be run: {ended}"
