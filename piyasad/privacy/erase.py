@@ -30,6 +30,9 @@ RUN, RUN_TO_THEM = 4, 3
 ID_DIGITS = 6
 """Shorter ids are looked for where ids stand only: as a number in a text they could be anything."""
 
+SHORT, KNOWN_MOST = 80, 10_000
+"""Strings of JSON so short are remembered, so many of them."""
+
 NUMBER_DIGITS = 9
 """Numbers of theirs of so many figures are repeated by nobody by chance."""
 
@@ -85,6 +88,9 @@ class Eraser:
         self._handle = re.compile(rf"@?(?<![a-z0-9_])(?:{either})(?![a-z0-9_])") if either else None
         brief = "|".join(re.escape(plain(name)) for name in names if len(name) < SHORTEST and name.isalnum())
         self._brief = re.compile(rf"(?<!\w)(?:{brief})(?=['’,!])") if brief else None
+        starts = "|".join(sorted({re.escape(word[:SHORTEST]) for word in self._words if len(word) >= SHORTEST}))
+        self._starts = re.compile(starts) if starts else None
+        self._known: dict[str, str] = {}
         self._learn(texts)
 
     def _learn(self, texts: Iterable[str]) -> None:
@@ -96,6 +102,7 @@ class Eraser:
             spoken.append(_TOKEN.findall(low))
         self._contacts = frozenset(contacts)
         self._runs = {n: {row for words in spoken for row in _runs(words, n)} for n in (RUN_TO_THEM, RUN)}
+        self._begin = {n: {row[0] for row in runs} for n, runs in self._runs.items()}
         self._short = {tuple(words) for words in spoken if 2 <= len(words) < RUN_TO_THEM}
         self._spoken = "\n".join(f" {' '.join(words)} " for words in spoken)
 
@@ -110,10 +117,10 @@ class Eraser:
     def value(self, value: Any, *, prompts: bool = False) -> Any:
         """JSON of ours, keys included. `prompts`: what a model was sent goes whole."""
         if isinstance(value, str):
-            return self.ours(value, to_them=True)
+            return self._short_or_long(value)
         if isinstance(value, dict):
             kept = ((key, item) for key, item in value.items() if not (prompts and key in PROMPTS))
-            return {self.ours(key): self.value(item, prompts=prompts) for key, item in kept}
+            return {self._short_or_long(key): self.value(item, prompts=prompts) for key, item in kept}
         if isinstance(value, list):
             return [self.value(item, prompts=prompts) for item in value]
         if isinstance(value, int) and not isinstance(value, bool) and self._id is not None and value == self.user_id:
@@ -129,11 +136,23 @@ class Eraser:
             found.append(str(self.user_id))
         return "|".join((*found, _STRANGE)) if found else r"\Z."
 
+    def _short_or_long(self, text: str) -> str:
+        """A string of JSON; the short ones come again and again."""
+        if len(text) > SHORT:
+            return self.ours(text, to_them=True)
+        left = self._known.get(text)
+        if left is None:
+            if len(self._known) >= KNOWN_MOST:
+                self._known.clear()
+            left = self._known[text] = self.ours(text, to_them=True)
+        return left
+
     def _erased(self, original: str, *, quoted: bool, to_them: bool, handle: str) -> str:
         text = plain(original)
         low = folded(text)
         spans = [] if self._handle is None else [_Span(*found.span(), handle) for found in self._handle.finditer(low)]
-        spans += [_Span(*found) for found in members(text, low, self._book)]
+        if self._starts is not None and self._starts.search(low):
+            spans += [_Span(*found) for found in members(text, low, self._book)]
         if self._brief is not None:
             spans += [_Span(*found.span(), LABEL) for found in self._brief.finditer(text)]
         if quoted:
@@ -154,27 +173,32 @@ class Eraser:
             for found in _CONTACT.finditer(low):
                 if _contact(found[0]) in self._contacts:
                     yield _Span(*found.span(), LABEL)
-        tokens = list(_TOKEN.finditer(low))
-        words = [token[1] for token in tokens]
-        least = RUN_TO_THEM if to_them else RUN
-        runs = self._runs[least]
-        at = 0
-        while at + least <= len(words):
-            end = at + least
-            if tuple(words[at:end]) not in runs:
-                at += 1
-                continue
-            while end < len(words) and tuple(words[end - least + 1 : end + 1]) in runs:
-                end += 1
-            yield _Span(tokens[at].start(), tokens[end - 1].end(), LABEL)
-            at = end
+        words = _TOKEN.findall(low)
+        repeated = list(self._repeated(words, RUN_TO_THEM if to_them else RUN))
         if to_them and tuple(words) in self._short:
-            yield _Span(tokens[0].start(), tokens[-1].end(), LABEL)
+            repeated.append((0, len(words)))
+        if repeated:
+            tokens = list(_TOKEN.finditer(low))
+            yield from (_Span(tokens[first].start(), tokens[end - 1].end(), LABEL) for first, end in repeated)
         for found in _QUOTED.finditer(text):
             start, end = found.span(found.lastindex or 0)
             inside = _TOKEN.findall(low[start:end])
             if (len(inside) > 1 or any(len(word) > 3 for word in inside)) and f" {' '.join(inside)} " in self._spoken:
                 yield _Span(start, end, LABEL)
+
+    def _repeated(self, words: Sequence[str], least: int) -> Iterable[tuple[int, int]]:
+        """The longest runs of so many of their words, as (first, end)."""
+        runs, begin = self._runs[least], self._begin[least]
+        at = 0
+        while at + least <= len(words):
+            end = at + least
+            if words[at] not in begin or tuple(words[at:end]) not in runs:
+                at += 1
+                continue
+            while end < len(words) and tuple(words[end - least + 1 : end + 1]) in runs:
+                end += 1
+            yield at, end
+            at = end
 
 
 def _contact(found: str) -> str:

@@ -1,6 +1,6 @@
 """The walk over one table that `forget` makes: every text and every JSON in it is read, and rewritten where it must be.
 
-`postgres_people.py` walks over all tables with it. Rows are streamed and judged in Python, a few hundred at a time;
+`postgres_people.py` walks over all tables with it. Rows are streamed and judged in Python, some at a time;
 what changes is written where the row still reads as it was read, else the table is walked over again.
 """
 
@@ -17,8 +17,8 @@ from piyasad.privacy.erase import Eraser
 from piyasad.store.calls import Connection, transaction
 from piyasad.store.plain_text import clean_json
 
-PREFETCH = 200
-"""Rows judged in one go: some milliseconds of the loop's time."""
+PREFETCH = 50
+"""Rows judged in one go: a millisecond or two of the loop's time."""
 
 TRIES = 5
 """So often a table is walked over whose rows changed meanwhile."""
