@@ -11,7 +11,7 @@ from piyasad.model import Message, State
 from piyasad.privacy.erase import Eraser
 from piyasad.store.memory_database import MemoryDatabase
 from piyasad.store.memory_tables import Row
-from piyasad.store.people import FORGOTTEN_SECONDS, Erased, Evidence, Held, Saying
+from piyasad.store.people import FORGOTTEN_SECONDS, Erased, Evidence, Held, Saying, id_in_texts
 
 
 class PeopleInMemory:
@@ -121,7 +121,7 @@ class PeopleInMemory:
         await self._ready()
         lines = self._lines_of(user_id) if user_id is not None else []
         eraser = Eraser(
-            user_id,
+            id_in_texts(user_id, {row.chat_id for row in lines}),
             {*names, *(row.author for row in lines)},
             {*handles, *(row.handle for row in lines)},
             [row.text for row in lines],
@@ -130,9 +130,9 @@ class PeopleInMemory:
         rewritten = self._rewrite(eraser, lines)
         deleted: Counter[str] = Counter()
         if user_id is not None:
-            db = self._db
-            deleted["message"] = db.ledger.drop(lambda row: user_id in {row.user_id, row.chat_id})
-            deleted["stimulus"] = db.stimuli.drop(lambda row: user_id in {row.user_id, row.key.chat_id})
+            db, private = self._db, max(user_id, 0)  # a person's private chat bears their id
+            deleted["message"] = db.ledger.drop(lambda row: row.user_id == user_id or row.chat_id == private)
+            deleted["stimulus"] = db.stimuli.drop(lambda row: row.user_id == user_id or row.key.chat_id == private)
             db.forgotten = {each: at for each, at in db.forgotten.items() if at > db.now() - FORGOTTEN_SECONDS}
             db.forgotten[_hash(user_id)] = db.now()
         return Erased({table: number for table, number in deleted.items() if number}, dict(rewritten))

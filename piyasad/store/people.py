@@ -102,6 +102,11 @@ class Evidence:
     people: tuple[tuple[int, str, str], ...] = ()
 
 
+def id_in_texts(user_id: int | None, chats: Collection[int]) -> int | None:
+    """The id to look for in texts, of who wrote in these chats: none where a group wrote as itself."""
+    return None if user_id is not None and user_id < 0 and user_id in chats else user_id
+
+
 class People(Protocol):
     """The part of `Store` about people. Every method may raise `StoreError`."""
 

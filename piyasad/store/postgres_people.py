@@ -16,7 +16,7 @@ from piyasad.model import Kind, Message, TurnTrace
 from piyasad.privacy.erase import LABEL, Eraser
 from piyasad.store import sql, sql_people
 from piyasad.store.calls import Calls, Connection, transaction
-from piyasad.store.people import Erased, Evidence, Held, Saying
+from piyasad.store.people import Erased, Evidence, Held, Saying, id_in_texts
 from piyasad.store.plain_text import clean
 from piyasad.store.sweep import Part, Sweep
 from piyasad.store.writer import Writer
@@ -112,8 +112,9 @@ class PeopleOnPostgres:
     ) -> Erased:
         await self.writer.flush()
         lines = await self._run("their_lines", sql_people.THEIR_LINES, user_id)
+        chats = frozenset(line["chat_id"] for line in lines)
         eraser = Eraser(
-            user_id,
+            id_in_texts(user_id, chats),
             {*names, *(line["author"] for line in lines)},
             {*handles, *(line["handle"] for line in lines)},
             [line["text"] for line in lines],
@@ -122,7 +123,7 @@ class PeopleOnPostgres:
         sweep = Sweep(
             eraser,
             user_id,
-            chats=frozenset(line["chat_id"] for line in lines),
+            chats=chats,
             places=frozenset((line["chat_id"], line["telegram_message_id"]) for line in lines),
             since=min((line["at"] for line in lines), default=0.0),
         )
@@ -146,7 +147,9 @@ class PeopleOnPostgres:
         return rewritten
 
     async def _delete(self, user_id: int, message_ids: list[int], parts: Sequence[Part]) -> dict[str, int]:
-        """Their rows, in one transaction. In a private chat the chat's id is theirs, too."""
+        """Their rows, in one transaction. A person's private chat bears their id and goes; a group that writes as itself
+        stays.
+        """
         columns = {part.table: part.all for part in parts}
 
         async def work(connection: Connection) -> dict[str, int]:
@@ -166,6 +169,8 @@ class PeopleOnPostgres:
                             f"UPDATE {table} SET {away} WHERE receiver_id = $1",  # noqa: S608
                             *((user_id, LABEL) if "text" in columns[table] else (user_id,)),
                         )
+                    if user_id < 0:
+                        continue
                     if table == "said":
                         await connection.execute("UPDATE said SET chat_id = 0 WHERE chat_id = $1", user_id)
                     elif "chat_id" in columns[table]:

@@ -189,3 +189,14 @@ async def test_a_private_chat_goes_whole(database: Database) -> None:
     assert line != made.id
     await receive(store, 1, await store.now(), user_id=ZEHRA, author="Zehra", chat_id=ZEHRA)
     assert (await store.forget(ZEHRA)).deleted == {"message": 1}
+
+
+async def test_an_anonymous_administrator_is_forgotten_without_their_group(database: Database) -> None:
+    """They write as the group itself: their id is the chat's."""
+    store, lease = await database.ali()
+    await receive(store, 1, await store.now(), user_id=CHAT, author="Piyasa Sohbeti", to=(BOT,))
+    await receive(store, 2, await store.now(), to=(BOT,))
+    await send(store, lease, "Merhaba", 3)
+    assert (await store.forget(CHAT)).deleted == {"message": 1, "stimulus": 1}
+    assert len(await store.recent(CHAT, 10)) == 2
+    assert await store.saying_at(CHAT, 3) is not None
