@@ -147,8 +147,8 @@ class PeopleOnPostgres:
         return rewritten
 
     async def _delete(self, user_id: int, message_ids: list[int], parts: Sequence[Part]) -> dict[str, int]:
-        """Their rows, in one transaction. A person's private chat bears their id and goes; a group that writes as itself
-        stays.
+        """Their rows, in one transaction. A person's private chat bears their id and goes; a group that wrote as
+        itself stays.
         """
         columns = {part.table: part.all for part in parts}
 
