@@ -71,7 +71,7 @@ class Journal:
     def model(self, call: Call) -> None:
         """A provider answered."""
         self._write(
-            call.at,
+            call.at + call.seconds,
             "model",
             {
                 "bot": call.bot_id,

@@ -41,9 +41,10 @@ WIRE_SECONDS: Final = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One answer: when it was given, to whom, and what it cost."""
+    """One answer: when it was asked for, how long it took, to whom, and what it cost."""
 
     at: float
+    seconds: float
     bot_id: int
     klass: Class
     provider: str
@@ -184,6 +185,7 @@ class _Memory:
         if isinstance(settle, Refusal):
             self._overrun(request, settle.short)
             raise Throttled(settle.text(self.model, "org"), settle.wait, settle.per)
+        asked = models.clock.wall()
         account.under_way += 1
         try:
             takes = models.rng.uniform(*models.seconds) + (wait if kind == "slow" else 0.0)
@@ -200,8 +202,8 @@ class _Memory:
         spent = count_tokens(text)
         settle(spent - request.max_tokens)
         call = Call(
-            models.clock.wall(), request.bot_id, request.klass, self.name, self.model, prompt, spent, request.system,
-            request.user, text,
+            asked, models.clock.wall() - asked, request.bot_id, request.klass, self.name, self.model, prompt, spent,
+            request.system, request.user, text,
         )  # fmt: skip
         models.calls.append(call)
         if models.on_call is not None:

@@ -171,10 +171,10 @@ class People:
                 await asyncio.sleep(wait)
                 self.say(entry.chat, entry.who, entry.text, entry.reply_to)
 
-    def say(self, chat: int, who: str, text: str, reply_to: str | None = None) -> Line:
-        """A member says something now."""
+    def say(self, chat: int, who: str, text: str, reply_to: str | int | None = None) -> Line:
+        """A member says something now; `reply_to`: whose newest line it answers, or which message."""
         group = self._world.groups[chat]
-        answered = self._newest(group, reply_to) if reply_to is not None else None
+        answered = self._newest(group, reply_to) if isinstance(reply_to, str) else reply_to
         line = self._world.say(group, self._world.person(who), text, answered)
         self._on_line(line)
         return line

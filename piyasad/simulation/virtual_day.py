@@ -18,6 +18,7 @@ from piyasad.build import House, Signals
 from piyasad.clock import LoopClock
 from piyasad.config.settings import Settings
 from piyasad.engine import Engine
+from piyasad.metrics import Metrics
 from piyasad.model import TurnTrace
 from piyasad.sandbox.objects import Line
 from piyasad.simulation.journal import Journal
@@ -76,6 +77,7 @@ class VirtualDay:
         self.people: People
         self.clock: LoopClock
         self.engine: Engine
+        self.metrics: Metrics
         self._script = script
         self._journal = Journal(journal, settings.zone) if journal is not None else None
         self._guest = guest
@@ -118,6 +120,7 @@ class VirtualDay:
             seed=self.seed,
             store=self._open_store,
             signals=daemon.append,
+            metrics=self._counted,
             lease_seconds=LEASE_SECONDS,
             beat_seconds=BEAT_SECONDS,
         )
@@ -193,6 +196,9 @@ class VirtualDay:
         if self._journal is not None:
             for trace in traces:
                 self._journal.turn(trace, self.clock.wall())
+
+    def _counted(self, metrics: Metrics) -> None:
+        self.metrics = metrics
 
     def _open_store(self) -> Store:
         return _Traced(self)

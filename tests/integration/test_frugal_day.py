@@ -1,12 +1,13 @@
 """A virtual day of the shipped room on 100,000 tokens, and the prompts' stable part against the server that caches it.
 
-Everything from scheduler to gateway is the daemon's own code; the model writes, counts and refuses as the sandbox's does.
+Everything from scheduler to ledger is the daemon's own code; the model writes, counts and refuses as the sandbox's does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import random
 import time
 from collections.abc import Sequence
 from math import ceil
@@ -15,35 +16,44 @@ from statistics import median
 import pytest
 
 from piyasad.bots.compose import SLIM_HISTORY
-from piyasad.clock import LoopClock, SystemClock
+from piyasad.clock import DAY, SystemClock
 from piyasad.config.settings import Settings
 from piyasad.gateway.gateway import build
-from piyasad.gateway.quota.quota import next_reset
 from piyasad.metrics import Metrics
 from piyasad.model import Class, Kind, Usage
 from piyasad.providers.interface import Request
 from piyasad.sandbox.llm import LlmConfig, LlmKey, LlmServer
-from piyasad.sandbox.llm_text import count_tokens
-from tests.day import CLOSES, DAY, HOUR, Call, House, lines, shipped, visits
+from piyasad.sandbox.llm_text import count_tokens, write
+from piyasad.simulation.model import Call
+from piyasad.simulation.virtual_day import VirtualDay
+from tests.day import CLOSES, HOUR, MIDNIGHT, RESET, hour_of, lines, lived, rationed, visits
 from tests.llm import serving
-from tests.virtual import NOON, run_virtual
 
 TOKENS = 100_000
-RESET = "00:00 Europe/Istanbul"
-MIDNIGHT = next_reset(NOON, RESET)
 SEEDS = (1, 2, 3, 4)
+LATE = 5.0  # the day begins so much after the reset: it is surely the new one's
 
 
 @functools.cache
-def day(seed: int) -> House:
-    """The house after its day, which ends at the reset."""
+def day(seed: int) -> tuple[VirtualDay, dict[str, float]]:
+    """The room after its day, which ends at the reset; and by prompt, how much the quota stretched the talk then."""
+    stretches: dict[str, float] = {}
 
-    async def run(clock: LoopClock) -> House:
-        house = House(clock, shipped(), TOKENS, RESET, seed)
-        await house.live(MIDNIGHT + DAY - clock.wall(), visits(house))
-        return house
+    async def guest(day: VirtualDay) -> None:
+        def writing(last: str, rng: random.Random) -> str:
+            stretches[last] = day.house.gateway.stretch()
+            return write(last, rng)
 
-    return run_virtual(run, MIDNIGHT + 5.0)
+        day.outside.models.write = writing
+        await visits(day, 1)
+
+    made = VirtualDay(rationed(TOKENS, RESET), seed=seed, start=MIDNIGHT + LATE, guest=guest)
+    made.run((DAY - LATE) / HOUR)
+    return made, stretches
+
+
+def calls_of(seed: int) -> list[Call]:
+    return day(seed)[0].outside.models.calls
 
 
 def p95(values: Sequence[float]) -> float:
@@ -52,54 +62,54 @@ def p95(values: Sequence[float]) -> float:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_hundred_thousand_tokens_give_a_hundred_and_ten_lines(seed: int) -> None:
-    house = day(seed)
-    used = sum(call.prompt + call.completion for call in house.model.calls)
-    assert len(lines(house)) >= 110
+    made, _ = day(seed)
+    calls = calls_of(seed)
+    used = sum(call.prompt + call.completion for call in calls)
+    assert len(lines(made)) >= 110
     assert 0.95 * TOKENS <= used <= TOKENS
-    assert house.model.refused == 0
-    assert len(house.model.calls) <= 1.2 * len(lines(house))
+    assert made.outside.models.overruns == []
+    assert len(calls) <= 1.2 * len(lines(made))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_days_prompts_are_as_small_as_promised(seed: int) -> None:
-    calls = day(seed).model.calls
-    assert median(call.prompt for call in calls) <= 800
-    assert p95([call.prompt for call in calls]) <= 1200
+    assert median(call.prompt for call in calls_of(seed)) <= 800
+    assert p95([call.prompt for call in calls_of(seed)]) <= 1200
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_room_is_heard_in_its_last_hour(seed: int) -> None:
-    assert any(CLOSES - HOUR < at <= CLOSES for _, at in lines(day(seed)))
+    assert any(hour_of(line.sent_at) == CLOSES // HOUR - 1 for line in lines(day(seed)[0]))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_day_is_spread_over_the_hours_in_which_somebody_is_awake(seed: int) -> None:
-    heard = [int(at // HOUR) for _, at in lines(day(seed))]
+    heard = [hour_of(line.sent_at) for line in lines(day(seed)[0])]
     assert set(heard) == set(range(8, 23))
     assert 0.2 <= sum(hour < 13 for hour in heard) / len(heard) <= 0.6
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_who_asks_is_answered_and_never_waits_for_the_pace(seed: int) -> None:
-    house = day(seed)
-    answers = [trace for trace in house.ledger.turns if trace.intent == "answer"]
+    made, _ = day(seed)
+    answers = [trace for trace in made.turns if trace.intent == "answer"]
     assert len(answers) >= 15
     unsaid = [trace for trace in answers if trace.outcome != "sent"]
     assert all(trace.outcome == "dropped" and trace.detail["verdicts"] for trace in unsaid), (
         "a guard's word, no limit's"
     )
     assert len(unsaid) <= len(answers) / 10
-    assert house.metrics.llm_wait.labels(Class.ANSWER.value)._sum.get() == 0.0
-    asked = {said.telegram_id: said.at for said in house.people}
-    answered = [(claim.draft.reply_to, at) for claim, at in lines(house) if claim.draft.kind is Kind.ANSWER]
-    took = [at - asked[to] for to, at in answered if to is not None]
+    assert made.metrics.llm_wait.labels(Class.ANSWER.value)._sum.get() == 0.0
+    asked = {said.id: said.at for said in made.said}
+    sent = {arrival.message_id: arrival.at for arrival in made.outside.telegram.arrivals}
+    took = [sent[line.telegram_id] - asked[line.reply_to or 0] for line in lines(made) if line.kind is Kind.ANSWER]
     assert p95(took) <= 8.0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_stretched_room_sees_little_of_its_past(seed: int) -> None:
-    calls = day(seed).model.calls
-    slim = [call for call in calls if call.stretch > 2.0]
+    stretches = day(seed)[1]
+    slim = [call for call in calls_of(seed) if stretches[call.user] > 2.0]
     assert len(slim) >= 40
     assert max(shown(call.user) for call in slim) <= SLIM_HISTORY
     assert not any("Bu konuda demiştin" in call.user for call in slim)
@@ -139,14 +149,8 @@ async def test_fifty_turns_of_a_persona_share_their_prefix_and_the_server_counts
 
 def fifty_turns() -> list[Call]:
     """The first fifty prompts of one persona in a room without a quota: topics, replies, answers, rewrites, refreshes."""
-
-    async def run(clock: LoopClock) -> House:
-        house = House(clock, shipped(), 10**9, RESET)
-        await house.live(17 * HOUR, visits(house))
-        return house
-
-    house = run_virtual(run, MIDNIGHT + 5.0)
-    zeynep = house.state.by_name["Zeynep Yeni"]
-    calls = [call for call in house.model.calls if call.bot_id == zeynep][:TURNS]
+    made = lived(10**9, RESET, 17, days_of_visits=1)
+    zeynep = made.outside.accounts.ids["Zeynep Yeni"]
+    calls = [call for call in made.outside.models.calls if call.bot_id == zeynep][:TURNS]
     assert len(calls) == TURNS
     return calls

@@ -21,15 +21,11 @@ from piyasad.bots.forecast import (
     tokens_a_line,
     wanted_lines,
 )
-from piyasad.clock import LoopClock
 from piyasad.config import ProviderSettings, Settings
 from piyasad.config.load import default_config, load
 from piyasad.config.talk import ConversationSettings
-from piyasad.gateway.quota.quota import next_reset
-from piyasad.model import Kind
 from piyasad.personas.prompt import LEAST_LINES
-from tests.day import DAY, House, shipped
-from tests.virtual import NOON, run_virtual
+from tests import day as virtual
 
 CHAT, OTHER = -1001234567890, -1001234567891
 MIDNIGHT = "00:00 Europe/Istanbul"
@@ -276,29 +272,22 @@ def test_above_stretch_two_the_prompt_slims() -> None:
     assert little.lines > 0.52 * much.lines
 
 
-def lived(tokens: int) -> tuple[int, int]:
+def day_of(tokens: int) -> tuple[int, int]:
     """Lines said and tokens used on a virtual day of the shipped room without people."""
-
-    async def run(clock: LoopClock) -> House:
-        house = House(clock, shipped(), tokens, MIDNIGHT, 1)
-        await house.live(DAY - 6)
-        return house
-
-    house = run_virtual(run, next_reset(NOON, MIDNIGHT) + 5)
-    said = [claim for claim, _ in house.ledger.sent if claim.draft.kind not in {Kind.NOTICE, Kind.FIXED}]
-    return len(said), sum(call.prompt + call.completion for call in house.model.calls)
+    room = virtual.lived(tokens, MIDNIGHT, 24 - 6 / 3600, late=5.0)
+    return len(virtual.lines(room)), sum(call.prompt + call.completion for call in room.outside.models.calls)
 
 
 def test_the_measured_numbers_foretell_a_day_without_limits() -> None:
-    said, used = lived(10**9)
-    day = forecast(shipped())
+    said, used = day_of(10**9)
+    day = forecast(virtual.shipped())
     assert day.wanted == pytest.approx(said, rel=0.12)
     assert day.tokens == pytest.approx(used, rel=0.12)
 
 
 def test_they_foretell_a_day_of_100_000_tokens() -> None:
-    said, _ = lived(100_000)
+    said, _ = day_of(100_000)
     tight = {"kind": "openai", "base_url": "http://127.0.0.1/v1", "model": "m", "tpd": 100_000, "quota_reset": MIDNIGHT}
-    day = forecast(shipped(providers={"t": tight}, gateway={"route": ["t"]}))
+    day = forecast(virtual.shipped(providers={"t": tight}, gateway={"route": ["t"]}))
     assert day.lines == pytest.approx(said, rel=0.15)
     assert day.lines >= 110
