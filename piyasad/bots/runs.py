@@ -73,6 +73,13 @@ class Runs:
         run = self._runs.get((chat_id, user_id))
         return [bot_id for bot_id in run.last if bot_id != ANYBODY] if run is not None else ()
 
+    def speak_to(self, bot_id: int, chat_ids: Collection[int]) -> bool:
+        """Whether a run that goes on in these chats speaks to the bot, or to anybody."""
+        return any(
+            chat_id in chat_ids and (bot_id in run.last or ANYBODY in run.last)
+            for (chat_id, _), run in self._runs.items()
+        )
+
     def stop(self) -> None:
         """Follow none any more; what was said stands in the store."""
         for run in self._runs.values():

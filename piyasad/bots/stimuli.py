@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 
 from piyasad.behaviour import address
 from piyasad.bots.closings import Closings
-from piyasad.bots.runs import DATE_SECONDS, RUN_SECONDS, Run, Runs, last_of, runs_of
+from piyasad.bots.runs import DATE_SECONDS, RUN_MOST_SECONDS, RUN_SECONDS, Run, Runs, last_of, runs_of
 from piyasad.bots.state import BotState, ChatState, LiveState
 from piyasad.chat.window import Line
 from piyasad.clock import DAY, Clock
@@ -40,6 +40,9 @@ LOOK_EVERY_SECONDS = 1.0
 
 AGAIN_SECONDS = 2.0
 """After the store failed it is asked again so much later."""
+
+LISTEN_SECONDS = 0.5
+"""How often a bot that is spoken to looks whether the member has finished."""
 
 CLOSED_AT_ONCE = 100
 """Closings between two looks."""
@@ -106,6 +109,16 @@ class Stimuli:
     def spoken_to(self, chat_id: int, user_id: int) -> Collection[int]:
         """The bots that a member's present run of messages speaks to."""
         return self._runs.spoken_to(chat_id, user_id)
+
+    async def heard_out(self, bot: BotState) -> bool:
+        """Let members who speak to this bot, or to anybody, finish; whether it has something to answer now.
+
+        What waits for an answer goes before any other turn of a bot (behaviour 2.1).
+        """
+        until = self._clock.mono() + RUN_MOST_SECONDS
+        while self._runs.speak_to(bot.id, bot.settings.chats) and self._clock.mono() < until:
+            await asyncio.sleep(LISTEN_SECONDS)
+        return bot.id in self._handed or bot.id in self._waiting
 
     def look(self, within: float = 0.0) -> None:
         """See what is open in the store, in so many seconds at the latest."""

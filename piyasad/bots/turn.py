@@ -129,6 +129,9 @@ class TurnTaker:
         if hindrance := self._hindrance(chat):
             progress.outcome = hindrance
             return
+        if await self._parts.stimuli.heard_out(self._bot):
+            progress.outcome = "asked"
+            return
         if not self._bot.hourly.allows(now):
             progress.outcome = "hourly_limit"
             return

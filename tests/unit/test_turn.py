@@ -11,7 +11,7 @@ from piyasad.bots.turn import TurnTaker
 from piyasad.delivery.delivery import SEND_TIMEOUT_SECONDS
 from piyasad.guards.case import Case, Verdict
 from piyasad.guards.repetition import RepetitionGuard
-from piyasad.model import IntentKind, Kind, TimeRange
+from piyasad.model import Class, IntentKind, Kind, TimeRange
 from piyasad.providers.interface import Transient
 from piyasad.telegram import errors
 from tests.cases import CHAT
@@ -337,6 +337,32 @@ def test_in_a_chats_quiet_hours_nobody_speaks_unasked_and_people_are_answered() 
         asked = await here.say("@ali_hoca_bot enflasyon düşer mi?")
         await asyncio.sleep(10)
         assert here.state(asked) == "answered"
+
+    on_daemon(work, given=talkative())
+
+
+@pytest.mark.parametrize("text", ["@ali_hoca_bot enflasyon düşer mi?", "sizce enflasyon düşer mi?"])
+def test_a_bot_that_a_member_speaks_to_takes_no_other_turn_first(text: str) -> None:
+    async def work(here: Daemon) -> None:
+        here.pen.seconds = 5.0
+        asked = await here.say(text)
+        await asyncio.sleep(1.0)
+        here.loops[ALI].act_now()  # the question has heated the room
+        await asyncio.sleep(30.0)
+        assert [(call.bot_id, call.klass) for call in here.pen.calls] == [(ALI, Class.ANSWER)]
+        assert here.outcomes() == {"asked": 1, "sent": 1}
+        (said,) = [at for *_, reply_to, at in here.wire.sent if reply_to == asked]
+        assert said == pytest.approx(2.5 + 5.0, abs=0.6)
+
+    on_daemon(work, given=talkative())
+
+
+def test_a_member_who_speaks_to_nobody_keeps_no_bot_waiting() -> None:
+    async def work(here: Daemon) -> None:
+        await here.say("bugün hava güzel")
+        here.loops[ALI].act_now()
+        await asyncio.sleep(1.5)
+        assert [(call.bot_id, call.klass) for call in here.pen.calls] == [(ALI, Class.TOPIC)]
 
     on_daemon(work, given=talkative())
 
