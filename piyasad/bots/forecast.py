@@ -3,7 +3,7 @@
 Pure arithmetic on the configuration. `check.py` shows it; whoever has settings may ask `forecast_words`. It knows no
 key and no clock, so it knows the limits of the file and the presets, not what a provider said since.
 
-The named numbers were measured on virtual days of the shipped configuration (`tests/day.py`: the daemon's own code from
+The named numbers were measured on virtual days of the shipped configuration (`simulation/`: the daemon's own code from
 scheduler to gateway, the sandbox's writer, seeds 1 to 5, November 2026); `tests/unit/test_forecast.py` holds the
 forecast against such a day. Tokens are characters of the prompts of `personas/prompt.py` at `CHARS_PER_TOKEN`. Not in
 it: answers to people, what a model thinks before it writes, and what a prompt cache saves.
