@@ -10,10 +10,10 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 from piyasad.clock import DAY, Clock
-from piyasad.config.presets import day_limit
 from piyasad.config.providers import ProviderSettings
 from piyasad.gateway.quota.quota import next_reset
 from piyasad.model import Class
@@ -29,11 +29,25 @@ from piyasad.providers.interface import (
     TimedOut,
     Transient,
 )
-from piyasad.sandbox.llm_limits import Account, Limits, Refusal, Window
+from piyasad.sandbox.llm_limits import Entry, Refusal, Window
 from piyasad.sandbox.llm_text import MESSAGE_TOKENS, count_tokens, cut, write
 
 SECONDS: Final = (0.6, 1.4)
 """How long an answer takes."""
+
+METERS: Final = (
+    ("rps", "requests", "second", 1.0),
+    ("rpm", "requests", "minute", 60.0),
+    ("rph", "requests", "hour", 3600.0),
+    ("rpd", "requests", "day", DAY),
+    ("tpm", "tokens", "minute", 60.0),
+    ("itpm", "input tokens", "minute", 60.0),
+    ("otpm", "output tokens", "minute", 60.0),
+    ("tph", "tokens", "hour", 3600.0),
+    ("tpd", "tokens", "day", DAY),
+    ("tokens_per_month", "tokens", "month", 31 * DAY),
+)
+"""The limits that settings may name: what counts, and over which window. One that is no number is not enforced."""
 
 WIRE_SECONDS: Final = 0.03
 """One way to the provider: it counts a request so much after it has left."""
@@ -108,10 +122,11 @@ class Models:
         """Nothing is open."""
 
     def account(self, name: str, settings: ProviderSettings, key: str, model: str) -> KeyAccount:
-        """The account of a key with a model; a daemon that comes later finds it as it is."""
-        known = self._accounts.get((name, key, model))
+        """The account of a key, by model where the provider counts so; a later daemon finds it as it is."""
+        place = name, key, model if settings.quota_per_model else ""
+        known = self._accounts.get(place)
         if known is None:
-            known = self._accounts[name, key, model] = KeyAccount(settings, self.clock)
+            known = self._accounts[place] = KeyAccount(settings, self.clock)
         return known
 
     def trouble(self, name: str) -> Trouble | None:
@@ -123,30 +138,83 @@ class Models:
 
 
 class KeyAccount:
-    """What a provider counts for a key; its day begins when its settings say."""
+    """What a provider counts for a key: exact sliding windows, a day that begins when its settings say, a month."""
 
     def __init__(self, settings: ProviderSettings, clock: Clock) -> None:
         self.most = settings.max_concurrency
         self.under_way = 0
         self._clock = clock
-        # where nobody tells a daily limit, the world has the one that is assumed
-        rpd, tpd = (day_limit(settings, key, written=False).amount for key in ("rpd", "tpd"))
-        self._account = Account(Limits(rpm=settings.rpm, tpm=settings.tpm, rpd=rpd, tpd=tpd))
-        self._reset = settings.quota_reset if settings.quota_reset not in {None, "rolling"} else None
-        self._renews = next_reset(clock.wall(), self._reset) if self._reset else 0.0
+        reset = settings.quota_reset
+        self._reset = reset if reset not in {None, "rolling"} else None
+        self._meters = [
+            _Meter(name, what, per, limit, Window(seconds))
+            for name, what, per, seconds in METERS
+            if isinstance(limit := getattr(settings, name), int)
+        ]
+        self._renew()
 
-    def admit(self, tokens: int) -> Callable[[int], None] | Refusal:
-        """Count a request; what is returned takes the difference to the tokens that were really used."""
+    def admit(self, prompt: int, most: int) -> list[tuple[Window, Entry, bool]] | Refusal:
+        """Count a request with its prompt and the most that it may write, or say which limit is in the way."""
+        now, mono = self._clock.wall(), self._clock.mono()
+        if now >= min(self._day_ends, self._month_ends):
+            self._renew()
+        for meter in self._meters:
+            amount = meter.amount(prompt, most)
+            meter.window.expire(mono)
+            if meter.window.used + amount > meter.limit:
+                large = amount > meter.limit
+                wait = 0.0 if large else meter.window.wait(amount, meter.limit, mono)
+                if meter.per == "day" and self._reset:
+                    wait = min(wait, self._day_ends - now)
+                used = meter.window.used
+                return Refusal(
+                    meter.what, meter.per, meter.name.upper(), meter.limit, used, amount, wait, too_large=large
+                )
+        return [(each.window, each.window.add(each.amount(prompt, most), mono), each.writes) for each in self._meters]
+
+    def settle(self, entries: list[tuple[Window, Entry, bool]], difference: int) -> None:
+        """What was written differs by so much from what was admitted."""
+        for window, entry, writes in entries:
+            if writes:
+                window.correct(entry, difference)
+
+    def _renew(self) -> None:
+        """A day or a month began, as this provider counts them."""
         now = self._clock.wall()
-        if self._reset and now >= self._renews:
-            self._account.requests_day, self._account.tokens_day = Window(DAY), Window(DAY)
-            self._renews = next_reset(now, self._reset)
-        admitted = self._account.admit(tokens, self._clock.mono())
-        if not isinstance(admitted, Refusal):
-            return lambda difference: self._account.settle(admitted, difference)
-        if self._reset and admitted.per == "day":
-            admitted.wait = min(admitted.wait, self._renews - now)
-        return admitted
+        self._day_ends = next_reset(now, self._reset) if self._reset else float("inf")
+        self._month_ends = _month_end(now)
+        for meter in self._meters:
+            if meter.per == "month" or (meter.per == "day" and self._reset):
+                meter.window = Window(meter.window.seconds)
+
+
+@dataclass(slots=True)
+class _Meter:
+    """One limit with what counts towards it."""
+
+    name: str
+    what: str
+    per: str
+    limit: int
+    window: Window
+
+    @property
+    def writes(self) -> bool:
+        """Whether what is written counts."""
+        return self.what in {"tokens", "output tokens"}
+
+    def amount(self, prompt: int, most: int) -> int:
+        """What a request counts for it."""
+        if self.what == "requests":
+            return 1
+        return (prompt if self.what != "output tokens" else 0) + (most if self.writes else 0)
+
+
+def _month_end(now: float) -> float:
+    """When the calendar month ends, in UTC."""
+    then = datetime.fromtimestamp(now, UTC)
+    year, month = divmod(then.year * 12 + then.month, 12)
+    return datetime(year, month + 1, 1, tzinfo=UTC).timestamp()
 
 
 class _Memory:
@@ -181,10 +249,10 @@ class _Memory:
         if account.most is not None and account.under_way >= account.most:
             self._overrun(request, "concurrency")
             raise Throttled("too many requests at once", 1.0, "")
-        settle = account.admit(prompt + request.max_tokens)
-        if isinstance(settle, Refusal):
-            self._overrun(request, settle.short)
-            raise Throttled(settle.text(self.model, "org"), settle.wait, settle.per)
+        entries = account.admit(prompt, request.max_tokens)
+        if isinstance(entries, Refusal):
+            self._overrun(request, entries.short)
+            raise Throttled(entries.text(self.model, "org"), entries.wait, entries.per)
         asked = models.clock.wall()
         account.under_way += 1
         try:
@@ -200,7 +268,7 @@ class _Memory:
             account.under_way -= 1
         text = "" if kind == "empty" else text
         spent = count_tokens(text)
-        settle(spent - request.max_tokens)
+        account.settle(entries, spent - request.max_tokens)
         call = Call(
             asked, models.clock.wall() - asked, request.bot_id, request.klass, self.name, self.model, prompt, spent,
             request.system, request.user, text,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from piyasad.clock import LoopClock
+from piyasad.clock import DAY, LoopClock
 from piyasad.config.providers import ProviderSettings
 from piyasad.gateway.quota.quota import next_reset
 from piyasad.model import Class
@@ -76,7 +76,7 @@ def test_it_writes_a_line_and_says_what_it_cost() -> None:
         ({"max_concurrency": 1}, 9),
     ],
 )
-def test_a_limit_that_is_overrun_is_refused_and_noted(limit: dict[str, int], passes: int) -> None:
+def test_a_limit_that_is_overrun_is_refused_and_noted(limit: dict[str, object], passes: int) -> None:
     async def work(models: Models, clock: LoopClock) -> None:
         outcomes = await ask(models.open("groq", settings(**limit), "key"), 9)
         assert outcomes == ["stop"] * passes + ["Throttled"] * (9 - passes)
@@ -94,13 +94,16 @@ def test_calls_at_once_beyond_the_concurrency_are_refused() -> None:
     play(work)
 
 
-def test_each_key_and_each_model_has_an_account_and_a_later_daemon_finds_it_used() -> None:
+def test_each_key_has_an_account_by_model_where_it_counts_so_and_a_later_daemon_finds_it_used() -> None:
     async def work(models: Models, clock: LoopClock) -> None:
         limit = settings(rpd=1)
         assert await ask(models.open("groq", limit, "a"), 1) == ["stop"]
         assert await ask(models.open("groq", limit, "a"), 1) == ["Throttled"]
         assert await ask(models.open("groq", limit, "b"), 1) == ["stop"]
-        assert await ask(models.open("groq", settings(rpd=1, model="other"), "a"), 1) == ["stop"]
+        assert await ask(models.open("groq", settings(rpd=1, model="other"), "a"), 1) == ["Throttled"]
+        by_model = {"rpd": 1, "quota_per_model": True}
+        assert await ask(models.open("gemini", settings(**by_model), "a"), 2) == ["stop", "Throttled"]
+        assert await ask(models.open("gemini", settings(**by_model, model="other"), "a"), 1) == ["stop"]
 
     play(work)
 
@@ -114,6 +117,16 @@ def test_a_day_begins_when_the_provider_says() -> None:
             await provider.complete(ASKED, timeout=30.0)
         assert refused.value.retry_after == pytest.approx(next_reset(NOON, reset) - clock.wall())
         await asyncio.sleep(3600)
+        assert await ask(provider, 1) == ["stop"]
+
+    play(work)
+
+
+def test_a_month_ends_by_the_calendar() -> None:
+    async def work(models: Models, clock: LoopClock) -> None:
+        provider = models.open("mistral", settings(tokens_per_month=PROMPT + 150), "key")
+        assert await ask(provider, 2) == ["stop", "Throttled"]
+        await asyncio.sleep(8 * DAY)  # it is the 1st of December
         assert await ask(provider, 1) == ["stop"]
 
     play(work)
