@@ -44,6 +44,7 @@ Known = tuple[str, str, str]
 """Which endpoint: provider, key's fingerprint, model."""
 
 STANDBY: Final = "stands by for the model before it"
+LEAST_CACHED: Final = 1_024  # tokens; no provider that charges for it writes a shorter prompt to its cache
 NO_PRICE: Final = Price()
 NO_LIMITS: Final = Limits()
 
@@ -100,8 +101,9 @@ class Endpoint:
         return 0 if self.is_free else math.ceil(self.cost(spent) * MICROS)
 
     def most_micros(self, prompt: int, completion: int) -> int:
-        """What such a call may cost at most: nothing of its prompt is in the cache."""
-        return self.micros(Spent(prompt, 0, completion))
+        """What such a call may cost at most: nothing of its prompt is in the cache, all of it is written there."""
+        dear = prompt >= LEAST_CACHED and (self.price.cache_write or 0) > self.price.input
+        return self.micros(Spent(prompt, 0, completion, prompt if dear else 0))
 
 
 class ProviderSource(Protocol):

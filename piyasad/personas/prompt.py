@@ -1,7 +1,8 @@
 """The prompt: what a model is told before it writes one line. Pure; `turn.py` calls it.
 
-The system text depends on the persona and the language alone and is byte-stable, so that providers' prompt caches hit;
-everything that changes comes after it, the instruction last. Other people's text is fenced and marked as data.
+The system text depends on the persona and the language alone and is byte-stable, so that a prompt cache can hit (at our
+size only Groq's); everything that changes comes after it, the instruction last. Other people's text is fenced and
+marked as data.
 """
 
 from __future__ import annotations

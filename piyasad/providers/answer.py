@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import httpx
 
+from piyasad.language import border
+
 MOST_COUNTED: Final = 1_000_000  # tokens of one call; what is told beyond is no count
 _DEEPEST: Final = 6  # wrappings of a text
 _TEXT_KEYS: Final = ("text", "content", "parts", "value", "output_text")
@@ -38,7 +40,7 @@ class Answer:
     def kind(self) -> str:
         """What it is instead of an answer: its content type and length, never its text."""
         kind = self.headers.get("content-type", "no content type").partition(";")[0]
-        return f"{kind[:40]}, {len(self.content)} bytes"
+        return f"{border.received(kind, 40)}, {len(self.content)} bytes"
 
 
 def json_of(content: bytes | str) -> Any:

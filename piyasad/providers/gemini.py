@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from piyasad.language import border
 from piyasad.providers.answer import Answer, count_of, finish_of, json_object, object_of, rows_of, text_of
 from piyasad.providers.http import HttpProvider
 from piyasad.providers.interface import Completion, Request, Spent
@@ -96,7 +97,7 @@ class GeminiProvider(HttpProvider):
             finish="refused" if blocked else finish_of(finish),
             spent=_spent(usage),
             thought=count_of(usage.get("thoughtsTokenCount")) > 0,
-            why=str(blocked or finish or "")[:40],
+            why=border.received(str(blocked or finish or ""), 40),
         )
 
     def limit_wait(self, wait: float | None, window: str) -> float | None:

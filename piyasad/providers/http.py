@@ -309,7 +309,10 @@ class HttpProvider(ABC):
         now = now_of(answer.headers, self._now())
         found = of_headers(answer.headers.raw, requests_a_day=self.requests_a_day, now=now)
         if told is not None and told.headers:
-            inner = [(name.encode(), value.encode()) for name, value in told.headers.items()]
+            inner = [
+                (name.encode("utf-8", "ignore"), value.encode("utf-8", "ignore"))
+                for name, value in told.headers.items()
+            ]
             found += of_headers(inner, requests_a_day=self.requests_a_day, now=now)
         return found
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+from piyasad.language import border
 from piyasad.providers.answer import json_of
 from piyasad.providers.waits import moment
 
@@ -131,9 +132,7 @@ def read(status: int, content: bytes | str | Mapping[str, Any], now: float | Non
             flagged = True
         if name in _WAITS and (wait := moment(value, now, unit=_WAITS[name])) is not None:
             waits.append(wait)
-    said = list(
-        dict.fromkeys(" ".join(word.split()) for word in (word[:_MOST_WORDS] for word in words) if word.strip())
-    )
+    said = list(dict.fromkeys(" ".join(border.received(word, _MOST_WORDS).split()) for word in words if word.strip()))
     sentences = [word for word in said if " " in word] or said
     return Told(
         status=_status(status, numbers),
@@ -366,7 +365,7 @@ def _any(codes: Collection[str], parts: Collection[str]) -> bool:
 def _plain(status: int, content: bytes | str) -> Told:
     """A body that is no JSON: a line of text says something, a page does not."""
     text = content[:_MOST_WORDS].decode("utf-8", "ignore") if isinstance(content, bytes) else content[:_MOST_WORDS]
-    text = " ".join(text.split())
+    text = " ".join(border.received(text, _MOST_WORDS).split())
     if not text or text.startswith("<"):
         return Told(status)
     return Told(status, message=text, words=text.lower())

@@ -169,14 +169,15 @@ def _places(
 ) -> Iterator[tuple[Endpoint, str, str]]:
     """Each endpoint with how it is called in a finding and where its key comes from ("" without one)."""
     endpoints = [endpoint for endpoint in endpoints if not endpoint.standby]
-    seen: dict[str, int] = {}
     for endpoint in endpoints:
         place = _place(settings, env, endpoint)
         where = f"provider {endpoint.name}"
-        keys = sum(other.name == endpoint.name for other in endpoints)
-        if keys > 1:
-            seen[endpoint.name] = seen.get(endpoint.name, 0) + 1
-            where += f", key {seen[endpoint.name]} of {keys}"
+        ours = [other for other in endpoints if other.name == endpoint.name]
+        labels = list(dict.fromkeys(other.label for other in ours))
+        if len(labels) > 1:
+            where += f", key {labels.index(endpoint.label) + 1} of {len(labels)}"
+        if len(ours) > len(labels):
+            where += f", model {endpoint.provider.model}"
         yield endpoint, f"{where} ({place})" if place else where, place
 
 
