@@ -56,20 +56,20 @@ _CASES = r"(?:l[ae]r)?(?:[iu]m[iu]?z?|[iu]n[iu]?z?|s?[iu])?(?:n?[iu]n|[yn]?[iu]|
 _WHO = r"(?P<p1>y?[iu]m|y?[iu]z|m|k)|(?P<p2>s[iu]n(?P<pl>[iu]z)?|n[iu]z|n)|l[ae]r"
 _DIR = r"(?:[dt][iu]r)?"
 
-_GROUPS: Final = {"neg": NEG, "can": CAN, "cannot": CAN, "p1": P1, "p2": P2, "pl": PLURAL, "passive": PASSIVE}
+_GROUPS: Final = {"neg": NEG, "can": CAN, "cannot": CAN, "p1": P1, "p2": P2, "pl": PLURAL, "passive": PASSIVE, "cond": IF}
 
 _SHAPES: Final = tuple(
     (re.compile(rf"{_VOICE}{shape}\Z"), flags)
     for shape, flags in (
         (rf"{_CANNOT}s[ae]n(?:[iu]z)?[ae]", ORDER | P2),  # alsana
-        (rf"(?P<neg>m)?{_CAN}[iu]yo(?:r(?:d[iu]|s[ae]|mus)?)?(?:{_WHO}|n|z)?{_DIR}", NOW),
-        (rf"y?[ae]m[iu]yo(?:r(?:d[iu]|s[ae])?)?(?:{_WHO})?", NOW | NEG | CAN),
-        (rf"(?P<cannot>y?[ae])?(?P<neg>m[ae])z(?:d[iu]|s[ae]|mis)?(?:{_WHO})?", AORIST),
+        (rf"(?P<neg>m)?{_CAN}[iu]yo(?:r(?:d[iu]|(?P<cond>s[ae])|mus)?)?(?:{_WHO}|n|z)?{_DIR}", NOW),
+        (rf"y?[ae]m[iu]yo(?:r(?:d[iu]|(?P<cond>s[ae]))?)?(?:{_WHO})?", NOW | NEG | CAN),
+        (rf"(?P<cannot>y?[ae])?(?P<neg>m[ae])z(?:d[iu]|(?P<cond>s[ae])|mis)?(?:{_WHO})?", AORIST),
         (rf"(?P<cannot>y?[ae])?(?P<neg>m[ae])(?P<p1>m|y[iu]z)", AORIST),
-        (rf"{_CAN}[aeiu]?r(?:d[iu]|s[ae]|m[iu]s)?(?:{_WHO})?", AORIST),
-        (rf"{_CANNOT}{_CAN}y?[ae]c[ae][kg](?:t[iu]|s[ae]|m[iu]s)?(?:{_WHO})?{_DIR}", FUTURE),
+        (rf"{_CAN}[aeiu]?r(?:d[iu]|(?P<cond>s[ae])|m[iu]s)?(?:{_WHO})?", AORIST),
+        (rf"{_CANNOT}{_CAN}y?[ae]c[ae][kg](?:t[iu]|(?P<cond>s[ae])|m[iu]s)?(?:{_WHO})?{_DIR}", FUTURE),
         (rf"(?:[iu]?c[ae](?:(?P<p1>m|z)|(?P<p2>n|ks[iu]n|n[iu]z)|k))", FUTURE),  # alcam, napcaz
-        (rf"{_CANNOT}{_CAN}[dt][iu](?:ys[ae])?(?:{_WHO})?", PAST),
+        (rf"{_CANNOT}{_CAN}[dt][iu](?P<cond>ys[ae])?(?:{_WHO})?", PAST),
         (rf"{_CANNOT}{_CAN}m[iu]s(?:t[iu])?(?:{_WHO})?{_DIR}", TOLD),
         (rf"{_CANNOT}{_CAN}s[ae](?:yd[iu])?(?:{_WHO})?", IF),
         (rf"{_CANNOT}m[ae]l[iu](?:yd[iu])?(?:y?(?:{_WHO}))?{_DIR}", MUST),
@@ -89,6 +89,15 @@ _SHAPES: Final = tuple(
 )  # fmt: skip
 
 
+_NEGATED: Final = re.compile(
+    r"\w{2,}?(?:m[iu]yo|m[ae]z(?:\Z|s[iu]n|l[ae]r|d[iu])|m[ae]m\Z|m[ae]y[iu]z\Z|m[ae](?:d[iu]|m[iu]s|y[ae]c[ae]|y[iu]n|y[ae]n|d[ae]n\Z|l[iu]y|s[iu]n))"
+)
+
+
+_TOLD: Final = re.compile(r"\w{2,}?m[iu]s(?:l[ae]r)?")
+_NOT_TOLD: Final = frozenset({"gumus", "gecmis", "yetmis", "altmis", "yemis", "ermis", "humus"})
+
+
 @lru_cache(maxsize=20_000)  # a memo of a pure function
 def ending(tail: str) -> int:
     """The flags of a verb's ending; −1 when it is none. "" is the order to "sen". The first reading counts."""
@@ -103,3 +112,12 @@ def ending(tail: str) -> int:
                 flags |= _GROUPS[name]
         return flags
     return -1
+
+
+def look(word: str) -> int:
+    """What an unknown folded word looks like: `NEG` or `TOLD` when it ends as such a verb does, else 0."""
+    if len(word) < 5:
+        return 0
+    if _NEGATED.match(word):
+        return NEG
+    return TOLD if _TOLD.fullmatch(word) and word not in _NOT_TOLD else 0
