@@ -27,6 +27,9 @@ class Case:
     own_short: Sequence[float]
     now: float
     system: str = ""
+    people_as: str = "Üye {n}"
+    figures: frozenset[float] | None = None
+    language: str = "tr"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ talk of people, bots and professions as subjects passes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
-from piyasad.guards.lexicon import AT, DENIES, Lexicon, Part
+from piyasad.guards.lexicon import AT, DENIES, Lexicon, Part, together
 from piyasad.guards.reading import Reading
 from piyasad.language.text import stem
 from piyasad.language.verbs import NEG, NOW, P1, PAST, TOLD
@@ -28,7 +29,7 @@ _WORDS: Final = Lexicon(
     flesh="etten_kemikten etiyle_kemiğiyle ete_kemiğe kanlı_canlı canlı_kanlı et_kemik flesh_and_blood insan_evlad+ can_taşı~",
     here="karşında karşındayım karşınızdayım karşındaki karşınızda karşınızdaki arkasında arkasındaki burada hesabın ekranın",
     me="ben bana beni benim bende bizim hepimiz i i'm im my me",
-    confirms="belli saklamıyorum inkâr+ gizlemiyorum söylerim söylüyorum doğru yazıyor işaret+ kabul elbette_botum gizlemem",
+    confirms="olduğum_için belli saklamıyorum inkâr+ gizlemiyorum söylerim söylüyorum doğru yazıyor işaret+ kabul elbette_botum gizlemem",
     doubts="yalan inanma inanmayın komik uydur~ uydurdu iddia+ iftira saçma güler gülerim ayıp yok_artık yok_canım",
     job="""öğretmen+ mühendis+ doktor+ avukat+ memur+ memuruyum muhasebeci+ esnaf+ taksici+ hemşire+ polis+ çiftçi+ öğrenci+ emekli+ kaptan+ ev_hanım+ işçi+ bankacı+ müdür+ asker+ savcı+ hâkim+
       gazeteci+ eczacı+ mimar+ berber+ aşçı+ garson+ şoför+ danışman+ görevli+ yönetici+ yöneticisiyim akademisyen+ psikolog+ yazılımcı+ tüccar+ imam+ pilot+ vatandaş+ çalışan+ ekonomist+ iktisatçı+
@@ -36,7 +37,7 @@ _WORDS: Final = Lexicon(
       teacher engineer doctor lawyer nurse student banker accountant officer driver farmer pensioner retired clerk economist""",
     kin="eşim+ karım+ kocam+ oğlum+ kızım+ çocuğum+ çocuklarım+ torunum+ nişanlım+ kayınvalidem+ wife husband kids daughter",
     parent="babası+ babasıyım annesi+ annesiyim dedesi+ anneannesiyim",
-    life="""doğdum doğumluyum büyüdüm evliyim bekârım boşandım mezunuyum mezunum askerliğimi maaşım kiramı kiradayım evim evimi evimden arabamı arabam memleketim burcum soyadım kimliğim kimliğimi 
+    life="""doğdum doğumluyum büyüdüm evliyim bekârım boşandım mezunuyum mezunum askerliğimi maaşım kiramı kiradayım evim evimi evimden arabamı arabam memleketim burcum soyadım kimliğim kimliğimi
       nüfus_cüzdanım mesaim vardiyam nöbetten durakta metrobüsteyim otobüsteyim hastanedeyim kampüsteyim tansiyonum dizlerim dişim karnım ameliyat doğum_günüm gerçek_adım
       adım_gerçek yurtta patronum iş_yerinden işten_yeni maaşımla emekli_maaş+ tatile dünyaya_geldim beni_doğurdu annemle_yaş~ ailemle_yaş~""",
     body="nefes_alıyorum yemek_yiyorum acıktım uykum kalbim kanım",
@@ -48,15 +49,17 @@ _WORDS: Final = Lexicon(
     famous="ünlü televizyona_çıkan ta_kendisiyim ta_kendisi grubun_yönetici+ lisanslı",
 )
 _B = _WORDS.bit
-DENY, NOT_I, AI, SUBJECT, HUMAN, SOMEBODY, REAL, FLESH = (
-    _B(n) for n in ("denies", "not_i", "ai", "subject", "human", "somebody", "real", "flesh")
+DENY, NOT_I, AI, SUBJECT, HUMAN, SOMEBODY, REAL, FLESH = _WORDS.each(
+    "denies", "not_i", "ai", "subject", "human", "somebody", "real", "flesh"
 )
-HERE, ME, CONFIRMS, DOUBTS, JOB, KIN, PARENT, LIFE = (
-    _B(n) for n in ("here", "me", "confirms", "doubts", "job", "kin", "parent", "life")
+HERE, ME, CONFIRMS, DOUBTS, JOB, KIN, PARENT, LIFE = _WORDS.each(
+    "here", "me", "confirms", "doubts", "job", "kin", "parent", "life"
 )
-BODY, FIGURE = _B("body"), _B("figure")
-LIVES, AGED, FIRM, PROOF, FAMOUS, ASK_ME = (_B(n) for n in ("lives", "aged", "firm", "proof", "famous", "ask_me"))
-_GATE: Final = AI | HUMAN | SOMEBODY | REAL | FLESH | JOB | KIN | PARENT | LIFE | LIVES | AGED | PROOF | FAMOUS | BODY | FIGURE
+BODY, FIGURE = _WORDS.each("body", "figure")
+LIVES, AGED, FIRM, PROOF, FAMOUS, ASK_ME = _WORDS.each("lives", "aged", "firm", "proof", "famous", "ask_me")
+_GATE: Final = (
+    AI | HUMAN | SOMEBODY | REAL | FLESH | JOB | KIN | PARENT | LIFE | LIVES | AGED | PROOF | FAMOUS | BODY | FIGURE
+)
 
 _CITIES: Final = (
     "adana|adiyaman|afyon|agri|aksaray|amasya|ankara|antalya|artvin|aydin|balikesir|bartin|batman|bayburt|bilecik|bingol|bitlis|bolu|burdur|bursa|canakkale|cankiri|corum|denizli|diyarbakir|"
@@ -72,15 +75,17 @@ _ENGLISH: Final = re.compile(
     r"\b(?:real|actual) (?:human|person|trader)(?: typing)?\b|\btalking to a (?:person|human)\b|\bcalling me a bot\b|\bno (?:ai|bot|robot) here\b|\bnobody's program\b|\bshow you my id\b|\ba human voice\b|"
     r"\bbots? (?:don't|doesn't|can't|never)\b|\b(?:not|no) (?:an? )?(?:bot|ai|robot|machine|language model|artificial|software|program)\b|\bi'm not (?:one|artificial)\b"
 )
-_ENGLISH_OWNS: Final = re.compile(r"\bnot (?:a |an )?(?:real |actual )?(?:human|person)\b|\bi'm an? (?:ai|bot)\b|\bdon't panic\b")
+_ENGLISH_OWNS: Final = re.compile(
+    r"\bnot (?:a |an )?(?:real |actual )?(?:human|person)\b|\bi'm an? (?:ai|bot)\b|\bdon't panic\b"
+)
 
 
-def claims_identity(reading: Reading, biography: frozenset[str] = frozenset()) -> bool:
-    """Whether a text denies that an AI speaks, or claims a life. `biography`: stems of the persona's own description."""
+def claims_identity(reading: Reading, biography: Callable[[], frozenset[str]]) -> bool:
+    """Whether a text denies that an AI speaks, or claims a life that `biography` does not give the persona: the stems of
+    its own description, asked for only where a life is claimed.
+    """
     tags = _WORDS.tag(reading.words)
-    gate = 0
-    for tag in tags:
-        gate |= tag
+    gate = together(tags)
     if _ENGLISH.search(reading.plain) and not _ENGLISH_OWNS.search(reading.plain):
         return True
     if not gate & _GATE and not any(_FROM_THERE.fullmatch(word) for word in reading.words):
@@ -92,7 +97,7 @@ def claims_identity(reading: Reading, biography: frozenset[str] = frozenset()) -
     return False
 
 
-def _claims(part: Part, biography: frozenset[str], breaths: list[Part]) -> bool:
+def _claims(part: Part, biography: Callable[[], frozenset[str]], breaths: list[Part]) -> bool:
     if part.union & (AI | FIGURE) and not part.union & SUBJECT and _denies(part):
         return True
     return _human(part) or any(_life(breath, biography) for breath in breaths)
@@ -112,17 +117,25 @@ def _denies(part: Part) -> bool:
         return True
     if union & CONFIRMS:
         return False
-    if any(tag & DENY for tag in tags[first + 1 : first + _NEAR]) and union & (ME | HERE | HUMAN | REAL) and not union & TOLD:
+    if (
+        any(tag & DENY for tag in tags[first + 1 : first + _NEAR])
+        and union & (ME | HERE | HUMAN | REAL)
+        and not union & TOLD
+    ):
         return not part.has(AI, P1)
     if first and words[first - 1] in {"ne", "hangi"} and (union & (ME | HUMAN | DOUBTS) or len(words) <= _EXCLAIMED):
         return True
     if union & DOUBTS or any(word in _RHETORICAL for word in words):
         return True
-    if union & ME and any(word.startswith(("deme", "diyem")) for word in words):
+    if (union & ME and any(word.startswith(("deme", "diyem")) for word in words)) or (
+        "boyle" in words and union & ASK_ME
+    ):
         return True
     # "bot acıkmaz, ben acıktım": what an AI could not do, done by the speaker
     cannot = any(tag & NEG and not tag & P1 for tag in tags[first + 1 :])
-    return cannot and bool(any(tag & P1 and tag & (PAST | NOW) for tag in tags) or union & (LIFE | BODY | ME) or "boyle" in words)
+    return cannot and bool(
+        any(tag & P1 and tag & (PAST | NOW) for tag in tags) or union & (LIFE | BODY | ME) or "boyle" in words
+    )
 
 
 _NEAR: Final = 4
@@ -146,13 +159,14 @@ def _human(part: Part) -> bool:
     if union & FLESH and (union & (ME | HERE | HUMAN) or any(tag & P1 for tag in tags)):
         return True
     if union & REAL and any(
-        tags[at] & REAL and any(each & SOMEBODY and each & P1 for each in tags[at + 1 : at + _NEAR]) for at in range(len(tags))
+        tags[at] & REAL and any(each & SOMEBODY and each & P1 for each in tags[at + 1 : at + _NEAR])
+        for at in range(len(tags))
     ):
         return True
-    return words[-1] in {"gercegim", "canliyim"} and len(words) <= _EXCLAIMED or "insan gibi insan" in " ".join(words)
+    return (words[-1] in {"gercegim", "canliyim"} and len(words) <= _EXCLAIMED) or "insan gibi insan" in " ".join(words)
 
 
-def _life(part: Part, biography: frozenset[str]) -> bool:
+def _life(part: Part, biography: Callable[[], frozenset[str]]) -> bool:
     """Whether a breath claims a life in the real world that the persona's description does not give it."""
     words, tags, union = part.words, part.tags, part.union
     if union & (NOT_I | DENY) and not union & PROOF:
@@ -166,17 +180,20 @@ def _life(part: Part, biography: frozenset[str]) -> bool:
         if _FROM_THERE.fullmatch(word) and word.endswith("m"):
             return True
     mine = any(tag & P1 for tag in tags) or any(word.endswith(("dayim", "deyim", "luyum", "dadim")) for word in words)
-    if union & AGED and mine:
+    if (union & BODY and "var" in words) or (union & AGED and mine):
         return True
     there = any(_THERE.fullmatch(word) for word in words)
-    if (there or part.has(FIRM, AT)) and any(tag & LIVES and tag & P1 and (tag & (NOW | PAST) or "ev" in word[:2]) for word, tag in zip(words, tags, strict=True)):
+    if (there or part.has(FIRM, AT)) and any(
+        tag & LIVES and tag & P1 and (tag & (NOW | PAST) or "ev" in word[:2])
+        for word, tag in zip(words, tags, strict=True)
+    ):
         return True
-    if there and mine and union & (JOB | LIVES) or union & FAMOUS and (union & ME or mine):
+    if (there and mine and union & (JOB | LIVES)) or (union & FAMOUS and (union & ME or mine)):
         return True
     return bool(union & PROOF)
 
 
-def _own(word: str, biography: frozenset[str]) -> bool:
+def _own(word: str, biography: Callable[[], frozenset[str]]) -> bool:
     """Whether the persona's description has a word's stem."""
-    root = stem(word)
-    return root in biography or root.removesuffix("y") in biography
+    root, own = stem(word), biography()
+    return root in own or root.removesuffix("y") in own

@@ -32,10 +32,12 @@ _PIECE: Final = 4
 """A shorter word may be a piece of one …"""
 
 _SHORT: Final = frozenset(
-    "acik ad al alt ama an ara at ay az ben bes bi bir biz bu cok da de dip dis diz do dun el en er es et ev fon gel git gun "
-    "her hic ic iki il ile in is iyi kac kar kez ki kim kot kur lot mi mu ne o on ok olan ona onu ort oy oz pay pek rus sat "
-    "saz sen ses siz son su sun tam tek tl ton tum uc un us usd var ve vs ya yan yas yaz yen yil yok yol yon yuz zam "
-    "a i is it no of or so to the and for you".split()
+    (
+        "acik ad al alt ama an ara at ay az ben bes bi bir biz bu cok da de dip dis diz do dun el en er es et ev "
+        "fon gel git gun her hic ic iki il ile in is iyi kac kar kez ki kim kot kur lot mi mu ne o on ok olan ona "
+        "onu ort oy oz pay pek rus sat saz sen ses siz son su sun tam tek tl ton tum uc un us usd var ve vs ya "
+        "yan yas yaz yen yil yok yol yon yuz zam a i is it no of or so to the and for you"
+    ).split()
 )
 """… unless it is one of these."""
 
@@ -43,7 +45,7 @@ _TWO_WORDS: Final = 7
 _DRAWN: Final = re.compile(r"([a-z])\1{2,}")
 
 _NOUN_ENDING: Final = re.compile(
-    r"(?:(?:c[iu]|l[iu]k?|s[iu]z)?(?:l[ae]r)?(?:(?P<mine>[iu]?m(?:[iu]z)?)|[iu]?n(?:[iu]z)?|s?[iu])?"
+    r"(?:(?:c[iu]|l[iu]k?)?(?:l[ae]r)?(?:(?P<mine>[iu]?m(?:[iu]z)?)|[iu]?n(?:[iu]z)?|s?[iu])?"
     r"(?:(?P<to>[yn]?[ae])|(?P<from>n?[dt][ae]n)|(?P<at>n?[dt][ae](?:ki(?:l[ae]r)?\w{0,3})?)|[yn]?[iu]|n?[iu]n|y?l[ae]|c[ae])?"
     r"(?:(?P<p1>y?[iu]m|y?[iu]z)|(?P<p2>s[iu]n(?:[iu]z)?))?(?:y?[dm][iu]s?|[dt][iu]r|ys[ae])?)\Z"
 )
@@ -81,11 +83,12 @@ class Lexicon:
                 self._add(term, self._bits[name])
 
     def bit(self, *names: str) -> int:
-        """The bit of a class, or the bits of several."""
-        bits = 0
-        for name in names:
-            bits |= self._bits[name]
-        return bits
+        """The bit of a class, or the bits of several together."""
+        return together([self._bits[name] for name in names])
+
+    def each(self, *names: str) -> tuple[int, ...]:
+        """The bits of some classes, one by one."""
+        return tuple(self._bits[name] for name in names)
 
     def tag(self, words: Sequence[str]) -> list[int]:
         """What each of some folded words means; a term of several words marks them all."""
@@ -125,7 +128,9 @@ class Lexicon:
             return self._meaning(_DRAWN.sub(r"\1", word)) or self._meaning(_DRAWN.sub(r"\1\1", word))
         if self._blurred and len(word) > _PIECE:
             for at, letter in enumerate(word):
-                if letter == "i" and (tag := self._exact.get(other := f"{word[:at]}l{word[at + 1 :]}", 0) | self._nouns.get(other, 0)):
+                if letter == "i" and (
+                    tag := self._exact.get(other := f"{word[:at]}l{word[at + 1 :]}", 0) | self._nouns.get(other, 0)
+                ):
                     return tag
         if len(word) < _TWO_WORDS or not word.isalpha():
             return 0
@@ -179,8 +184,8 @@ class Lexicon:
 
     def _phrases(self, words: Sequence[str], tags: list[int], at: int) -> None:
         head = words[at].partition("'")[0]
-        for end in range(len(head), 1, -1):
-            for parts, bit in self._terms.get(head[:end], ()):
+        for key in (*((words[at],) if words[at] != head else ()), *(head[:end] for end in range(len(head), 0, -1))):
+            for parts, bit in self._terms.get(key, ()):
                 if at + len(parts) > len(words):
                     continue
                 endings = [self._is(part, word) for part, word in zip(parts, words[at:], strict=False)]

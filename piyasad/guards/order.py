@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from piyasad.guards.lexicon import ASKS, DENIES, FROM, REJECTS, TO, Lexicon, Part
+from piyasad.guards.lexicon import ASKS, DENIES, FROM, REJECTS, TO, Lexicon, Part, together
 from piyasad.guards.reading import Reading
 from piyasad.language.verbs import AORIST, FUTURE, LET, MUST, NEG, NOUN, NOW, ORDER, P1, P2, PASSIVE, WISH
 
@@ -31,7 +31,7 @@ _WORDS: Final = Lexicon(
       mevduat+ lira+ tl seviye+ fiyattan dip+ dipten düşüşte düşüşü tepe+ maliyet bitcoin+ btc+ eth+ ethereum+ dolar+ euro+ avro+ sterlin+ altın+ gümüş+ usdtry+ eurtry+ xau+
       garan+ thyao+ eregl+ asels+ sahol+ sise+ kchol+ sasa+ akbnk+ isctr+ tuprs+ bimas+ froto+ petkm+ pgsus+ ykbnk+ halk+ vakbn+ endeks+ stok kaldıraç+ teminat+""",
     money="para+ paran paranı paranızı maaş+ birikim+ kredi+ borç+ borc+ ev+ arsa+ araba+ sermaye+ varlık+ maaşını babandan eşine",
-    benign="""nefes+ not+ ders+ dikkat+ kahve+ çay+ mola+ haber+ selam+ yer+ göz+ göze ele el ciddiye rol+ örnek+ bilgi+ randevu+ ekran+ keyif keyfini tat+ tadını
+    benign="""nefes+ dipnot+ not+ ders+ dikkat+ kahve+ çay+ mola+ haber+ selam+ yer+ göz+ göze ele el ciddiye rol+ örnek+ bilgi+ randevu+ ekran+ keyif keyfini tat+ tadını
       izin+ önlem+ fikir+ fikrini kalem+ defter+ söz+ konu+ ara+ araya grup gruba laf+ liste+ takvim+ soru+ sohbet+ tablo+ görüş+ destek karar+ risk+ hesaba akıl+ aklınızdan
       aklından yol+ hava+ duş+ uyku+ terim+ rapor+ kitap+ kitab+ kendini kendine kendinizi bilet+ ekmek+ su+ sıra+ ödev+ telefon+ isim+ ismi ter+ terinin grafik+ grafiğ+ sayfa+ video+
       bilanço+ veri+ ağır+ satır+ satir+ geri sözümü konuşma+ mikrofon+ ses+ iddia+ fikr+ verimi adım+ yana kenara kenarda sakin uzak izlemede beklemede düşüş bakış""",
@@ -49,28 +49,26 @@ _WORDS: Final = Lexicon(
     push="yukarı_çek~ fiyat+_yükselt~ pompala~ düşürelim",
     en_trade="buy sell dump grab load short exit switch purchase hold",
     en_move="get_in get_out all_in go_all move_your put_all put_your_savings put_your_money put_everything pump add_to open_a take_profits borrow_and",
-    en_urge="now today immediately hurry just everything everyone let's you don't_wait don't_miss quick must should trust_me time_to dip before go",
+    en_urge="now today immediately hurry just everything everyone let's you don't_wait don't_miss quick must should trust_me time_to dip before go and",
     en_not="never not don't no nobody should_i says said tells because would people who hold pay side",
 )
 _B = _WORDS.bit
-DENY, ASK, REJECT = _B("denies"), _B("asks"), _B("rejects")
-TRADES, ENTERS, MOVES, PUTS = _B("trades"), _B("enters"), _B("moves"), _B("puts")
-URGES, EVERYBODY, TOGETHER, TRADED, MONEY = (_B(n) for n in ("urges", "everybody", "together", "traded", "money"))
-BENIGN, ITSELF, ADVERB, NEEDS, HEED = _B("benign"), _B("itself"), _B("adverb"), _B("needs"), _B("heed")
-FORCED, WRITES, PRESSES = _B("forced"), _B("writes"), _B("presses")
-NOMINAL, SAYING, HOUR, PUSH = _B("nominal"), _B("saying"), _B("hour"), _B("push")
-EN_TRADE, EN_MOVE, EN_URGE, EN_NOT = _B("en_trade"), _B("en_move"), _B("en_urge"), _B("en_not")
+DENY, ASK, REJECT = _WORDS.each("denies", "asks", "rejects")
+TRADES, ENTERS, MOVES, PUTS = _WORDS.each("trades", "enters", "moves", "puts")
+URGES, EVERYBODY, TOGETHER, TRADED, MONEY = _WORDS.each("urges", "everybody", "together", "traded", "money")
+BENIGN, ITSELF, ADVERB, NEEDS, HEED = _WORDS.each("benign", "itself", "adverb", "needs", "heed")
+FORCED, WRITES, PRESSES = _WORDS.each("forced", "writes", "presses")
+NOMINAL, SAYING, HOUR, PUSH = _WORDS.each("nominal", "saying", "hour", "push")
+EN_TRADE, EN_MOVE, EN_URGE, EN_NOT = _WORDS.each("en_trade", "en_move", "en_urge", "en_not")
 _VERBS: Final = TRADES | ENTERS | MOVES | PUTS | WRITES | PRESSES
 _GATE: Final = _VERBS | URGES | EN_TRADE | EN_MOVE | PUSH | EVERYBODY
-_BARE: Final = frozenset("al sat gir kap bas ekle bin at tut gec don cik kac dur kal ac cek yaz".split())
+_BARE: Final = frozenset(("al sat gir kap bas ekle bin at tut gec don cik kac dur kal ac cek yaz").split())
 
 
 def orders(reading: Reading) -> bool:
     """Whether a text orders a trade."""
     tags = _WORDS.tag(reading.words)
-    union = 0
-    for tag in tags:
-        union |= tag
+    union = together(tags)
     if not union & _GATE:
         return False
     breaths = iter(reading.breaths)
@@ -88,7 +86,7 @@ def orders(reading: Reading) -> bool:
 
 
 def _order(part: Part, whole: Part) -> bool:
-    if part.union & REJECT or part.asks and not part.union & URGES:
+    if part.union & REJECT or (part.asks and not part.union & URGES):
         return False
     if part.union & (EN_TRADE | EN_MOVE) and _english(part):
         return True
@@ -119,9 +117,18 @@ def _tells(part: Part, at: int, whole: Part) -> bool:
     if tag & ORDER:
         if word in _BARE and follows & NOMINAL and not follows & ORDER:
             return False
-        if follows & (DENY | BENIGN) and not follows & (TRADED | URGES) or follows & NEG and (word in _BARE or follows & SAYING):
+        if (follows & (DENY | BENIGN) and not follows & (TRADED | URGES)) or (
+            follows & NEG and (word in _BARE or follows & SAYING)
+        ):
             return False
-        return not (word == "satin" and follows & TRADES) and not (word in _BARE and follows & TRADES and follows & ORDER and at == 0 and word != part.words[at + 1] and len(part.words) > _PAIR)
+        return not (word == "satin" and follows & TRADES) and not (
+            word in _BARE
+            and follows & TRADES
+            and follows & ORDER
+            and at == 0
+            and word != part.words[at + 1]
+            and len(part.words) > _PAIR
+        )
     if tag & WISH:
         return bool(whole.union & EVERYBODY) or word.endswith(("lar", "ler"))
     if tag & (NOW | FUTURE) and tag & P2:
@@ -130,7 +137,9 @@ def _tells(part: Part, at: int, whole: Part) -> bool:
         return True
     if tag & NOUN:
         theirs = word.endswith(("man", "men", "maniz", "meniz"))
-        return bool(later & NEEDS and theirs or later & FORCED or follows & HEED and word.endswith(("maya", "meye")))
+        return bool(
+            (later & NEEDS and theirs) or later & FORCED or (follows & HEED and word.endswith(("maya", "meye")))
+        )
     if tag & (NOW | LET) and tag & P1:
         return bool(whole.union & TOGETHER)
     return False
@@ -145,22 +154,27 @@ def _about_trade(part: Part, at: int, whole: Part) -> bool:
     tag, word = part.tags[at], part.words[at]
     before = part.tags[at - 1] if at else 0
     second = part.tags[at - 2] if at > 1 else 0
-    if before & BENIGN and not before & TRADED or second & BENIGN and not before & (TRADED | ITSELF | URGES):
+    if (before & BENIGN and not before & TRADED) or (second & BENIGN and not before & (TRADED | ITSELF | URGES)):
         return False
     target = part.has(TRADED | MONEY, TO | FROM)
     if tag & MOVES:
-        return target or word.startswith("tut") and bool(before & TRADED)
+        return target or (word.startswith("tut") and bool(before & TRADED))
     if tag & PUTS:
         return target or bool(part.union & (MONEY | ITSELF))
     if tag & WRITES:
         return bool(before & TRADED)
     if tag & PRESSES:
-        return bool(part.union & (MONEY | ITSELF)) or bool(before & TRADES) or target or "tusuna" in part.words
+        return (
+            bool(part.union & (MONEY | ITSELF))
+            or bool(before & TRADES)
+            or target
+            or any(word.startswith(("alim", "tusuna")) for word in part.words)
+        )
     if tag & ENTERS and not word.startswith(("gir", "kap", "ekle", "yuklen")):
         return bool(part.union & (TRADED | MONEY))
     if part.union & (TRADED | MONEY | URGES | ITSELF):
         return True
-    allowed = ADVERB | _VERBS | EVERYBODY | HEED | NEEDS | FORCED | SAYING | NOMINAL
+    allowed = TOGETHER | ADVERB | _VERBS | EVERYBODY | HEED | NEEDS | FORCED | SAYING | NOMINAL
     if all(each & allowed for each in part.tags):
         return True
     if before & (ADVERB | EVERYBODY | SAYING) and tag & TRADES:
@@ -172,5 +186,5 @@ def _english(part: Part) -> bool:
     if part.union & EN_NOT:
         return False
     own = part.tags
-    first = own[0] & (EN_TRADE | EN_MOVE) or len(own) > 1 and own[0] & EN_URGE and own[1] & (EN_TRADE | EN_MOVE)
-    return bool(first or part.union & EN_URGE and part.union & (EN_TRADE | EN_MOVE))
+    first = own[0] & (EN_TRADE | EN_MOVE) or (len(own) > 1 and own[0] & EN_URGE and own[1] & (EN_TRADE | EN_MOVE))
+    return bool(first or (part.union & EN_URGE and part.union & (EN_TRADE | EN_MOVE)))

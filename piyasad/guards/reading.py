@@ -41,10 +41,10 @@ _IS_MIXED: Final = re.compile(r"[\d@$€](?:[a-z]|(?<=[a-z].))")
 _MIXED: Final = re.compile(r"(?<![\w@$€])(?:[a-z]+[\d@$€]|[\d@$€]{1,3}[a-z])[a-z\d@$€]*(?![\w@$€])")
 _FIGURE: Final = re.compile(r"[a-z]{1,6}\d+|\d+[a-z]{1,6}")
 _SIGNS: Final = re.compile(r"[ .\-_*·/]")
-_TOKEN: Final = re.compile(r"\d+(?:[.,:]\d+)*(?:'\w+)?|\w+(?:'\w+)?|[.!?…;:,\n()\"“”«»–—\-/]")
+_TOKEN: Final = re.compile(r"\d+(?:[.,:]\d+)+(?:'\w+)?|\w+(?:'\w+)?|[.!?…;:,\n()\"“”«»–—\-/]")
 _ENDS: Final = frozenset(".!?…;\n")
 _TURNS: Final = frozenset(
-    "ama fakat ancak lakin cunku oysa oysaki halbuki yoksa but because however although though yet".split()
+    ("ama fakat ancak lakin cunku oysa oysaki halbuki yoksa but because however although though yet").split()
 )
 
 

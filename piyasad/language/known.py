@@ -36,7 +36,7 @@ class KnownWords:
 @lru_cache(maxsize=1)  # a memo of a constant
 def turkish() -> KnownWords:
     """The forms of Turkish words that simplemma knows."""
-    from simplemma.strategies.dictionaries import StreamDictionaryFactory  # noqa: PLC0415 - where no line is judged it costs nothing
+    from simplemma.strategies.dictionaries import StreamDictionaryFactory
 
     table = iter(StreamDictionaryFactory(cache_max_size=1).get_dictionary("tr"))
     prints = array("I")

@@ -7,7 +7,8 @@ knows endings, not words; whoever asks has the root. Pure; each answer is found 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Final
 
 NEG: Final = 1 << 0
@@ -56,7 +57,16 @@ _CASES = r"(?:l[ae]r)?(?:[iu]m[iu]?z?|[iu]n[iu]?z?|s?[iu])?(?:n?[iu]n|[yn]?[iu]|
 _WHO = r"(?P<p1>y?[iu]m|y?[iu]z|m|k)|(?P<p2>s[iu]n(?P<pl>[iu]z)?|n[iu]z|n)|l[ae]r"
 _DIR = r"(?:[dt][iu]r)?"
 
-_GROUPS: Final = {"neg": NEG, "can": CAN, "cannot": CAN, "p1": P1, "p2": P2, "pl": PLURAL, "passive": PASSIVE, "cond": IF}
+_GROUPS: Final = {
+    "neg": NEG,
+    "can": CAN,
+    "cannot": CAN,
+    "p1": P1,
+    "p2": P2,
+    "pl": PLURAL,
+    "passive": PASSIVE,
+    "cond": IF,
+}
 
 _SHAPES: Final = tuple(
     (re.compile(rf"{_VOICE}{shape}\Z"), flags)
@@ -65,10 +75,10 @@ _SHAPES: Final = tuple(
         (rf"(?P<neg>m)?{_CAN}[iu]yo(?:r(?:d[iu]|(?P<cond>s[ae])|mus)?)?(?:{_WHO}|n|z)?{_DIR}", NOW),
         (rf"y?[ae]m[iu]yo(?:r(?:d[iu]|(?P<cond>s[ae]))?)?(?:{_WHO})?", NOW | NEG | CAN),
         (rf"(?P<cannot>y?[ae])?(?P<neg>m[ae])z(?:d[iu]|(?P<cond>s[ae])|mis)?(?:{_WHO})?", AORIST),
-        (rf"(?P<cannot>y?[ae])?(?P<neg>m[ae])(?P<p1>m|y[iu]z)", AORIST),
+        (r"(?P<cannot>y?[ae])?(?P<neg>m[ae])(?P<p1>m|y[iu]z)", AORIST),
         (rf"{_CAN}[aeiu]?r(?:d[iu]|(?P<cond>s[ae])|m[iu]s)?(?:{_WHO})?", AORIST),
         (rf"{_CANNOT}{_CAN}y?[ae]c[ae][kg](?:t[iu]|(?P<cond>s[ae])|m[iu]s)?(?:{_WHO})?{_DIR}", FUTURE),
-        (rf"(?:[iu]?c[ae](?:(?P<p1>m|z)|(?P<p2>n|ks[iu]n|n[iu]z)|k))", FUTURE),  # alcam, napcaz
+        (r"(?:[iu]?c[ae](?:(?P<p1>m|z)|(?P<p2>n|ks[iu]n|n[iu]z)|k))", FUTURE),  # alcam, napcaz
         (rf"{_CANNOT}{_CAN}[dt][iu](?P<cond>ys[ae])?(?:{_WHO})?", PAST),
         (rf"{_CANNOT}{_CAN}m[iu]s(?:t[iu])?(?:{_WHO})?{_DIR}", TOLD),
         (rf"{_CANNOT}{_CAN}s[ae](?:yd[iu])?(?:{_WHO})?", IF),
@@ -76,14 +86,14 @@ _SHAPES: Final = tuple(
         (rf"{_CANNOT}y?[ae](?:l[iu]m|y[iu]m)", LET | P1),
         (rf"{_CANNOT}s[iu]n(?:l[ae]r)?", WISH),
         (rf"{_NO}y?[iu]n(?P<pl>[iu]z)?", ORDER | P2),
-        (rf"(?P<neg>m[ae])?", ORDER | P2),
-        (rf"(?P<neg>m[ae]d[ae]n)", WHILE),
+        (r"(?P<neg>m[ae])?", ORDER | P2),
+        (r"(?P<neg>m[ae]d[ae]n)", WHILE),
         (rf"{_CANNOT}m[ae](?:n(?:[iu]z)?|m(?:[iu]z)?|k(?:t[ae]n?|t[ae]y[iu]m|s[iu]z[iu]n|l[ae])?|[gy][ae]|y[iu]|{_CASES})", NOUN),
         (rf"[iu]s{_CASES}", NOUN),
         (rf"{_CANNOT}y?[ae]n{_CASES}", WHO),
         (rf"{_CANNOT}(?:[dt][iu]|y?[ae]c[ae])[kg]{_CASES}", WHO),
         (rf"{_CANNOT}y?(?:[iu]p|[iu]nc[ae]|[ae]r[ae]k|[ae]l[iu])", WHILE),
-        (rf"(?:[aeiu]?r|m[ae]z)ken", WHILE),
+        (r"(?:[aeiu]?r|m[ae]z)ken", WHILE),
         (rf"{_NO}[dt][iu]kc[ae]", WHILE),
     )
 )  # fmt: skip
@@ -107,10 +117,8 @@ def ending(tail: str) -> int:
         found = shape.match(tail)
         if found is None:
             continue
-        for name, text in found.groupdict().items():
-            if text is not None:
-                flags |= _GROUPS[name]
-        return flags
+        said = [_GROUPS[name] for name, text in found.groupdict().items() if text is not None]
+        return reduce(or_, said, flags)
     return -1
 
 
