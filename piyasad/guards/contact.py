@@ -208,10 +208,13 @@ _OFFER: Final = 3
 """Words of "DM at", "ara beni hemen"."""
 
 
+_OUTSIDE: Final = ("link", "site", "kanal", "sunucu", "baglanti", "forum", "uygulama")
+
+
 def _leaves(words: tuple[str, ...], tags: list[int]) -> bool:
-    """ "Linke tıkla", "siteye gir", "kanala geçin", "öbür grupta buluşalım": out of this room."""
+    """Whether it is out of this room: "linke tıkla", "siteye gir", "öbür grupta buluşalım", not "ihracat kanalına geç"."""
     for word, tag in zip(words, tags, strict=True):
-        if tag & PLACE and word.startswith(("link", "site", "kanal", "sunucu", "baglanti", "forum", "uygulama")):
+        if tag & PLACE and word.startswith(_OUTSIDE) and not word.endswith(("ina", "ine", "inda", "inde")):
             return True
     return any(word in {"obur", "baska", "diger", "ozel", "vip"} for word in words)
 

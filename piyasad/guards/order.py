@@ -30,7 +30,7 @@ _WORDS: Final = Lexicon(
     traded="""hisse+ kâğıt+ kağıd+ coin+ lot+ pozisyon+ mal tahta+ kâr+ zararına döviz+ kripto+ borsa+ fon+ tahvil+ portföy+ emir+ emr+ alım+ alı short long tren+ vagon+ sepet+ nakit+ nakd+
       mevduat+ lira+ tl seviye+ fiyattan dip+ dipten düşüşte düşüşü tepe+ maliyet bitcoin+ btc+ eth+ ethereum+ dolar+ euro+ avro+ sterlin+ altın+ gümüş+ usdtry+ eurtry+ xau+
       garan+ thyao+ eregl+ asels+ sahol+ sise+ kchol+ sasa+ akbnk+ isctr+ tuprs+ bimas+ froto+ petkm+ pgsus+ ykbnk+ halk+ vakbn+ endeks+ stok kaldıraç+ teminat+""",
-    money="para+ paran paranı paranızı maaş+ birikim+ kredi+ borç+ borc+ ev+ arsa+ araba+ sermaye+ varlık+ maaşını babandan eşine",
+    money="para+ paran paranı paranızı maaş+ birikim+ kredi_çek~ kredi_bul~ borç_al~ borç_bul~ krediyle borçla ev+ arsa+ araba+ sermaye+ varlık+ maaşını babandan eşine",
     benign="""nefes+ dipnot+ not+ ders+ dikkat+ kahve+ çay+ mola+ haber+ selam+ yer+ göz+ göze ele el ciddiye rol+ örnek+ bilgi+ randevu+ ekran+ keyif keyfini tat+ tadını
       izin+ önlem+ fikir+ fikrini kalem+ defter+ söz+ konu+ ara+ araya grup gruba laf+ liste+ takvim+ soru+ sohbet+ tablo+ görüş+ destek karar+ risk+ hesaba akıl+ aklınızdan
       aklından yol+ hava+ duş+ uyku+ terim+ rapor+ kitap+ kitab+ kendini kendine kendinizi bilet+ ekmek+ su+ sıra+ ödev+ telefon+ isim+ ismi ter+ terinin grafik+ grafiğ+ sayfa+ video+
