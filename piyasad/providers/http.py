@@ -48,6 +48,7 @@ LEAST_CHARS: Final = 240
 SUCCESS_WAIT: Final = 60.0  # s; an answer that asks to wait is obeyed for so long at most
 
 _THOUGHT: Final = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)", re.IGNORECASE)
+_NO_THINKING: Final = re.compile(r"not support (?:thinking|reasoning)(?![ _]?(?:budget|level|effort|config))")
 _THOUGHT_END: Final = re.compile(r"</(?:think|thinking|thought|reasoning)\s{0,4}>|\[/THINK\]|◁/think▷", re.IGNORECASE)
 
 
@@ -342,7 +343,8 @@ class HttpProvider(ABC):
             return self.abilities.guess([name for name in self.optional if name not in _LIMITS])
         if name == "system":
             return self.abilities.merge()
-        if name in _LEVELS and self.think_more(str(refused).lower(), self.parameters(body).get(name)):
+        said, sent = str(refused).lower(), self.parameters(body).get(name)
+        if name in _LEVELS and not _NO_THINKING.search(said) and self.think_more(said, sent):
             return True
         return self.abilities.drop(name)
 

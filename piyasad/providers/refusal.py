@@ -25,7 +25,7 @@ _MOST_SHOWN: Final = 300  # characters that are shown
 # The names of fields, without signs and case.
 _WORDS: Final = frozenset(
     {"message", "msg", "detail", "details", "error", "errors", "errormessage", "errordescription", "statusmsg", "title",
-     "description", "reason", "faultstring", "raw", "body", "text", "info", "hint"}
+     "description", "reason", "cause", "faultstring", "raw", "body", "text", "info", "hint"}
 )  # fmt: skip
 _CODES: Final = frozenset(
     {"code", "type", "status", "reason", "reasons", "errorcode", "errortype", "statuscode", "errorstatus", "error",
@@ -218,7 +218,7 @@ _MODEL_CODES: Final = re.compile(
     r"terms|access|block|does|removed|restricted)|deployment_?not_?found|no_endpoint"
 )
 _MODEL: Final = re.compile(
-    r"\bmodels?\b[^;\n]{0,120}?\b(?:not (?:found|exist|available|supported for|allowed|enabled|a valid|authori[sz]ed|permitted|loaded|"
+    r"\bmodels?\b[^;\n]{0,120}?\b(?:not (?:found|exist|available|supported (?:for|by|in|at)|allowed|enabled|a valid|authori[sz]ed|permitted|loaded|"
     r"accessible|offered|served)|(?:does|do) ?n[o']t exist|doesn.t exist|could not be found|decommissioned|deprecated|retired|removed|"
     r"shut ?down|no longer|sunset|blocked|unknown|invalid|inaccessible|restricted|requires?\b[^;\n]{0,40}\b(?:access|plan|tier|terms|acceptance))|"
     r"\b(?:invalid|unknown|unsupported|unrecognized|no such|wrong|missing) model|access (?:to )?(?:the |this |that |tuned )*models?\b|"

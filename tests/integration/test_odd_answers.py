@@ -395,6 +395,18 @@ async def test_thinking_that_cannot_be_off_is_raised_or_left_out_and_that_is_rem
     assert (await made.complete(ask(0), timeout=5)).requests == 1
 
 
+async def test_of_the_efforts_that_a_refusal_names_the_least_is_taken(llm: LlmServer, openai: Make) -> None:
+    for words, effort in (
+        ("`reasoning_effort` must be one of `none` or `default`", "none"),
+        ("Unsupported value: 'reasoning_effort' does not support 'low'. Supported values are: 'medium', 'high'.", None),
+        ('"x" does not support thinking', None),
+    ):
+        made = openai("openai/gpt-oss-20b")
+        llm.add_fault(Fault("answer", status=400, body={"error": {"message": words}}, count=1))
+        assert (await made.complete(ask(0), timeout=5)).requests == 2
+        assert made.body(ask(0)).get("reasoning_effort") == effort
+
+
 async def test_what_a_model_thinks_first_is_allowed_for_and_remembered(llm: LlmServer, make: Make) -> None:
     llm.add_fault(Fault("thinks_first"))
     made = make()

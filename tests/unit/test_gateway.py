@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piyasad.clock import LoopClock
+from piyasad.config.providers import Price
 from piyasad.gateway.breaker import MOST_SECONDS, Breaker
 from piyasad.gateway.endpoint import Endpoint
 from piyasad.gateway.estimate import Estimator
@@ -22,7 +23,7 @@ from piyasad.gateway.quota.limits import Limits
 from piyasad.gateway.quota.quota import Quota, next_reset
 from piyasad.metrics import Metrics
 from piyasad.model import Class, Usage
-from piyasad.providers.interface import Completion, Expired, ProviderError, Request, Throttled, Transient
+from piyasad.providers.interface import Completion, Expired, ProviderError, Request, Spent, Throttled, Transient
 from tests.llm import ask
 from tests.virtual import NOON, run_virtual
 
@@ -287,3 +288,13 @@ def test_a_failing_provider_is_one_line_when_it_begins_and_one_when_it_ends() ->
         return [row["event"] for row in told if row["event"].startswith("gateway.provider")]
 
     assert run_virtual(work) == ["gateway.provider_down", "gateway.provider_up"]
+
+
+def test_what_is_read_from_and_written_to_a_cache_has_its_own_price() -> None:
+    price = Price(input=1.0, cached=0.1, cache_write=1.25, output=5.0)
+    made = Endpoint("a", "", "", Stub("a"), None, Breaker(), Estimator(), price)
+    assert made.cost(Spent(2_000, 1_000, 10, 500)) == pytest.approx(
+        (500 * 1.0 + 1_000 * 0.1 + 500 * 1.25 + 10 * 5.0) / 1e6
+    )
+    assert made.most_micros(2_000, 10) == pytest.approx(2_000 * 1.25 + 50)
+    assert made.most_micros(800, 10) == pytest.approx(800 * 1.0 + 50)  # too short for any cache that costs

@@ -333,3 +333,50 @@ def test_a_wall_clock_that_jumps_opens_no_new_day_and_closes_none(jump: float) -
     assert quota.reserve(1, 1) is None
     clock.advance(11 * 3600)
     assert quota.reserve(1, 1) is None, "noon plus eleven hours: no midnight has passed"
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds", "most"),
+    [(Limits(rps=3), 1.0, 3), (Limits(rph=40), 3600.0, 40), (Limits(rps=2, rpm=20, rph=90), 3600.0, 90)],
+)
+def test_no_second_and_no_hour_holds_more_than_its_limit(limits: Limits, seconds: float, most: int) -> None:
+    """A call may be counted by the provider at any time until a second after its admission."""
+
+    async def saturate(clock: LoopClock) -> list[tuple[float, int]]:
+        quota, rng = Quota(limits, clock), random.Random(3)
+        events: list[tuple[float, int]] = []
+        while clock.mono() < 3 * 3600 and len(events) < 2_000:
+            ticket = quota.reserve(60, 40)
+            if ticket is None:
+                await asyncio.sleep(max(0.001, min(quota.wait(60, 40), 60.0)))
+                continue
+            took = rng.uniform(0.0, WAY_SECONDS)
+            events.append((clock.mono() + took, 1))
+            asyncio.get_running_loop().call_later(took, quota.settle, ticket, Spent(60, 0, 40))
+        return events
+
+    events = run_virtual(saturate)
+    assert len(events) > most
+    assert most_in_window(events, seconds) <= most
+
+
+def test_a_month_s_tokens_count_till_the_next_month_and_over_a_restart() -> None:
+    clock = HandClock()
+    limits = Limits(tokens_per_month=1_000)
+    quota = Quota(limits, clock)
+    ticket = quota.reserve(600, 0)
+    assert ticket is not None
+    quota.settle(ticket, Spent(600, 0, 0))
+    clock.advance(2 * 86_400)
+    assert quota.reserve(600, 0) is None
+    again = Quota(limits, clock)
+    again.restore([Usage("p", "k", "m", clock.wall() - 2 * 86_400, 1, 600, 0, 0, 0.0)])
+    assert again.reserve(600, 0) is None
+    clock.advance(31 * 86_400)
+    assert quota.reserve(600, 0) is not None
+    assert again.reserve(600, 0) is not None
+
+
+def test_an_hour_s_limit_slows_the_talk_instead_of_stopping_it() -> None:
+    quota = Quota(Limits(rph=60), HandClock())
+    assert quota.lasting()[0] == pytest.approx(60 * 0.95 / 3600, rel=0.05)

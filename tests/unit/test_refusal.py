@@ -74,6 +74,18 @@ MODEL = [
     (400, {"detail": "Unknown Model, please check the model code."}),
     (400, {"message": "Model Not Exist"}),
     (404, error("No endpoints found for x/y:free.", code=404)),
+    (400, {"error": "Model x/y is not supported by any provider"}),
+    (404, {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}}),
+    (403, {"Message": "You don't have access to the model with the specified model ID."}),
+    (403, error("Permission 'endpoints.predict' denied on resource '//x/models/y' (or it may not exist)")),
+    (
+        404,
+        {
+            "message": "Model does not exist or you do not have access to it.",
+            "type": "not_found_error",
+            "param": "model",
+        },
+    ),
     (410, {}),
     (404, "404 page not found"),
     (422, {"detail": [{"loc": ["body", "model"], "msg": "model x is not available"}]}),
@@ -106,6 +118,12 @@ CONTENT = [
     ),
     (400, {"code": "1301", "message": "System detected potentially unsafe or sensitive content in input"}),
     (400, error("Filtered", code="content_filter", innererror={"code": "ResponsibleAIPolicyViolation"})),
+    (
+        403,
+        {"code": "The caller does not have permission", "error": "Content violates usage guidelines. Failed check: X"},
+    ),
+    (400, error("Output blocked by content filtering policy", type="invalid_request_error")),
+    (400, error("Your request was rejected as a result of our safety system")),
     (451, {"detail": "Text violates the acceptable use policy"}),
     (200, error("flagged by moderation", code=403)),
     (422, {"message": "Harmful content detected"}),
@@ -216,6 +234,11 @@ LESSONS = [
     ("system", 400, error("System role not supported")),
     ("system", 400, error("system: Extra inputs are not permitted", type="invalid_request_error")),
     ("temperature", 400, error("temperature: range: 0..1", type="invalid_request_error")),
+    ("system", 400, error("role 'system' is not supported on this model")),
+    ("system", 422, error("Failed to deserialize the JSON body: messages[0].role: unknown variant `system`, expected `user`")),
+    ("reasoning_effort", 400, {"code": "Client specified an invalid argument", "error": "Argument not supported on this model: reasoningEffort"}),
+    ("thinkingConfig", 400, error(json.dumps({"error": {"code": 400, "message": "The thinking budget (0) is invalid."}}), code=400)),
+    ("thinkingConfig", 400, error("Unable to submit request because The model does not support setting thinking_budget to 0")),
     ("system", 500, error("Jinja Exception: System role not supported", code=500)),
     ("system", 400, error("Conversation roles must alternate user/assistant/user/assistant/...")),
     ("system", 422, {"detail": [{"loc": ["body", "messages", 0, "role"], "msg": "Input should be 'user' or 'assistant'"}]}),
@@ -225,7 +248,9 @@ LESSONS = [
 
 @pytest.mark.parametrize(("name", "status", "body"), LESSONS)
 def test_a_refusal_names_what_the_model_does_not_take(name: str, status: int, body: Any) -> None:
-    found = verdict(read(status, json.dumps(body)), SENT)
+    sent = [each for each in SENT if name not in {"reasoning_effort", "thinkingConfig"} or each != "thinking"]
+    sent = [each for each in sent if name != "thinkingConfig" or each != "reasoning_effort"]
+    found = verdict(read(status, json.dumps(body)), sent)
     assert (found.kind, found.lesson) == (Kind.REQUEST, name)
 
 
