@@ -294,7 +294,10 @@ class LiveState:
             if draft.restated:
                 bot.since_refresh, bot.refreshed_at = 0, now
             bot.remember(normalise(draft.text), now, self.settings.guards.repetition_hours * 3600)
-        if telegram_id is not None:
+        if telegram_id is None:  # no line of the room, and yet not to be said again
+            if (chat := self.chats.get(draft.chat_id)) is not None:
+                chat.claim(draft.reply_to)
+        else:
             self.hear(
                 Message(
                     id=claim.id,

@@ -38,6 +38,9 @@ LOOK_BACK_SECONDS = 300.0
 LOOK_EVERY_SECONDS = 1.0
 """Looks are at least so far apart."""
 
+SHORTEST_SECONDS = 0.001
+"""A wait is never shorter: one that is too short to move the clock would be followed by another, for ever."""
+
 AGAIN_SECONDS = 2.0
 """After the store failed it is asked again so much later."""
 
@@ -231,7 +234,7 @@ class Stimuli:
                 return
             self._stirred.clear()
             try:
-                async with asyncio.timeout(due - now if due < float("inf") else None):
+                async with asyncio.timeout(max(SHORTEST_SECONDS, due - now) if due < float("inf") else None):
                     await self._stirred.wait()
             except TimeoutError:
                 continue

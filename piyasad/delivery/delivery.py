@@ -31,6 +31,9 @@ SEND_TIMEOUT_SECONDS = 20.0
 TYPING_REFRESH_SECONDS = 4.5
 """Telegram shows a chat action for 5 s or until the message comes (Bot API, sendChatAction)."""
 
+SHORTEST_SECONDS = 0.001
+"""A wait is never shorter: one that is too short to move the clock would be followed by another, for ever."""
+
 SETTLE_AGAIN_SECONDS, SETTLE_AGAIN_MOST_SECONDS = 0.2, 5.0
 """A settlement that the store does not take is handed in again after so long, then ever less often."""
 
@@ -144,7 +147,7 @@ class Delivery:
                 action = asyncio.create_task(self._show_typing(draft))
                 self._typing.add(action)
                 action.add_done_callback(self._typing.discard)
-            await asyncio.sleep(min(left, TYPING_REFRESH_SECONDS))
+            await asyncio.sleep(max(SHORTEST_SECONDS, min(left, TYPING_REFRESH_SECONDS)))
 
     async def _show_typing(self, draft: Draft) -> None:
         shown = await self._sender.typing(draft.bot_id, draft.chat_id, draft.thread_id)
@@ -171,7 +174,7 @@ class Delivery:
             while (wait := await self._slots.take(slot)) > 0:
                 if self._clock.mono() + wait > until:
                     return await self._fail(claim, f"{reason}; no time to try again" if reason else "no slot in time")
-                await asyncio.sleep(wait)
+                await asyncio.sleep(max(SHORTEST_SECONDS, wait))
             if not self._leases.alive(CLAIM_MARGIN_SECONDS):
                 return await self._fail(claim, "the lease ended before the send")
             result = await self._sender.send(

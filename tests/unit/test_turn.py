@@ -161,6 +161,23 @@ class Strict:
         return Verdict(self.name, "no", "başka yaz", rewrites=2)
 
 
+def test_a_remark_that_may_have_arrived_is_not_made_again() -> None:
+    async def work(here: Daemon) -> None:
+        said = here.hear("Faiz kararı hakkında herkes çok emin konuşuyor bugün")
+        here.wire.says["send"] = [errors.Uncertain("cut")]
+        await here.turn()
+        assert [reply for *_, reply, _ in here.wire.sent] == [said.telegram_id]
+        assert here.outcomes() == {"uncertain": 1}
+        for _ in range(5):
+            await asyncio.sleep(60)
+            await here.turn()
+        assert [reply for *_, reply, _ in here.wire.sent].count(said.telegram_id) == 1
+
+    on_daemon(
+        work, given=settings(conversation={"reaction_probability": 0, "reply_probability": 1, "bot_share_max": 1})
+    )
+
+
 # --- the slot
 def test_a_dropped_lines_slot_is_given_back() -> None:
     async def work(here: Daemon) -> None:
