@@ -10,7 +10,6 @@ import asyncio
 import heapq
 import random
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -30,8 +29,8 @@ from piyasad.telegram.skew import Skew
 
 log = structlog.stdlib.get_logger(__name__)
 
-EVERY_SECONDS = 2.0
-"""How often the ears are looked at: a lost one is replaced within 5 s of its lease's end (design)."""
+EVERY_SECONDS, EVERY_ALONE_SECONDS = 2.0, 4.0
+"""How often the ears are looked at, with several shards and alone: a lost one is replaced within 5 s (design)."""
 
 OWNERS_SECONDS = 30.0
 """How often the store is asked whose each bot is, while the same daemons live; theirs are many rows."""
@@ -139,9 +138,7 @@ class Polling:
             except StoreError as error:
                 raise_if_cancelled()
                 self._outage.failed(error)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_SECONDS):
-                    await self._look.wait()
+            await _wait(self._look, EVERY_SECONDS if self._live.shard[1] > 1 else EVERY_ALONE_SECONDS)
 
     async def step(self) -> None:
         """Look at every chat once. What must be asked of Telegram is asked beside; its answers come later."""
@@ -241,9 +238,7 @@ class Polling:
                 if bot_id not in self._listening and self._is_ours(bot_id):
                     await self._free.acquire()
                     self._supervisor.beside(ROUND, self._poll_once(bot_id))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(SHORTEST_SECONDS, self._round[0][0] - now) if self._round else None):
-                    await self._joined.wait()
+            await _wait(self._joined, self._round[0][0] - now if self._round else self._idle_seconds)
 
     async def _poll_once(self, bot_id: int) -> None:
         try:
@@ -263,6 +258,15 @@ class Polling:
 
     def _wait(self) -> float:
         return self._live.settings.telegram.poll_timeout_seconds
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, so long at most; it is set afterwards."""
+    timer = asyncio.get_running_loop().call_later(max(SHORTEST_SECONDS, seconds), event.set)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()
 
 
 def _task(bot_id: int) -> str:

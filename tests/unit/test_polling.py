@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from piyasad.bots.polling import AT_ONCE, EVERY_SECONDS, Polling
+from piyasad.bots.polling import AT_ONCE, EVERY_ALONE_SECONDS, Polling
 from piyasad.bots.rights import ASK_AGAIN_SECONDS
 from piyasad.bots.state import LiveState
 from piyasad.clock import LoopClock
@@ -262,7 +262,7 @@ def test_a_question_about_rights_that_hangs_holds_nobody() -> None:
         assert world.telegram.polls(B) >= 1
         daemon.polling.drop(A)
         daemon.live.bots[A].held = False
-        await asyncio.sleep(2 * EVERY_SECONDS)
+        await asyncio.sleep(2 * EVERY_ALONE_SECONDS)
         assert world.listening == []
 
     at(work)
