@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from piyasad.language.text import lower_tr
+from piyasad.language.text import fold, lower_tr
 from piyasad.privacy.contacts import HANDLE
 from piyasad.privacy.harmony import reharmonise
 from piyasad.privacy.names import SHORTEST, WORD, NameBook
@@ -59,7 +59,7 @@ class Eraser:
         handles: their @usernames, with or without @.
         texts: their own lines, of which others' may hold quotations.
         bots: names of our bots: a word of one means the bot, but where it plainly addresses the member.
-        known: whether a word (lower case) is one of the language: a name that is one counts where it stands as a name.
+        is_word: whether a folded word is one of the language: a name that is one counts where it stands as a name.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Eraser:
         texts: Iterable[str] = (),
         *,
         bots: Iterable[str] = (),
-        known: Callable[[str], bool] = lambda word: False,
+        is_word: Callable[[str], bool] = lambda word: False,
     ) -> None:
         self.user_id = user_id
         self._id = re.compile(rf"(?<!\d){user_id}(?!\d)") if len(str(user_id or "")) >= ID_DIGITS else None
@@ -79,7 +79,7 @@ class Eraser:
         self._signs = sorted(
             (name for name in names if not any(map(str.isalnum, name))), key=lambda each: (-len(each), each)
         )
-        self._book = NameBook(LABEL, known=known)
+        self._book = NameBook(LABEL, known=lambda word: is_word(fold(word)))
         self._book.bots({f"bot{number}": name for number, name in enumerate(bots)})
         for number, name in enumerate(names):
             self._book.heard(number, name)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
+from piyasad.language.known import turkish
 from piyasad.model import Message, State
 from piyasad.privacy.erase import Eraser
 from piyasad.store.memory_database import MemoryDatabase
@@ -126,6 +127,7 @@ class PeopleInMemory:
             {*handles, *(row.handle for row in lines)},
             [row.text for row in lines],
             bots=[bot.name for bot in self._db.bots.values()],
+            is_word=turkish().__contains__,
         )
         rewritten = self._rewrite(eraser, lines)
         deleted: Counter[str] = Counter()

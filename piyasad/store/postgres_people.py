@@ -6,12 +6,14 @@ settlement ever waits for it, and deletes the member's rows last: a walk that wa
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 
 import asyncpg
 
+from piyasad.language.known import turkish
 from piyasad.model import Kind, Message, TurnTrace
 from piyasad.privacy.erase import LABEL, Eraser
 from piyasad.store import sql, sql_people
@@ -119,6 +121,7 @@ class PeopleOnPostgres:
             {*handles, *(line["handle"] for line in lines)},
             [line["text"] for line in lines],
             bots=[row["name"] for row in await self._run("bots", sql.BOTS)],
+            is_word=(await asyncio.to_thread(turkish)).__contains__,  # the first time it reads a table
         )
         sweep = Sweep(
             eraser,

@@ -93,6 +93,12 @@ def test_a_name_that_is_a_word_goes_where_it_stands_as_a_name(said: str, left: s
     assert eraser("Deniz Kaya").theirs(said) == left
 
 
+def test_a_display_name_of_everyday_words_takes_none_of_them_from_others() -> None:
+    they = eraser("Küçük Gemici", is_word={"kucuk", "gemici"}.__contains__)
+    assert they.theirs("küçük bir pozisyon, gemici düğümü gibi") == "küçük bir pozisyon, gemici düğümü gibi"
+    assert they.ours("Sence Küçük Gemici haklı mı, Küçük Gemici'ye sor") == "Sence Üye haklı mı, Üye'ye sor"
+
+
 def test_other_members_words_stay_and_their_mention_is_masked() -> None:
     said = "@zehra_k Zehra, sen gram altın biriktiriyorum dedin; kız kardeşim Nilüfer'in düğünü için demiştin"
     assert eraser().theirs(said) == (
