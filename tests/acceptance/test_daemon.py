@@ -108,8 +108,12 @@ async def test_a_reload_touches_only_what_changed_and_a_bad_file_touches_nothing
         assert '"changed": ["Bot 001"]' in line
         assert '"removed": ["Bot 002"]' in line
         assert '"unchanged": 1' in line
-        owners = await rows(pg_dsn, "SELECT name, owner IS NOT NULL AS owned FROM bot ORDER BY name")
-        assert [row["owned"] for row in owners] == [True, True, False]
+
+        async def given_up() -> bool:
+            owners = await rows(pg_dsn, "SELECT name, owner IS NOT NULL AS owned FROM bot ORDER BY name")
+            return [row["owned"] for row in owners] == [True, True, False]
+
+        await until(given_up, "the removed bot is given up when its turn has ended")
         fences = await rows(pg_dsn, "SELECT DISTINCT fence FROM bot")
         assert len(fences) == 1  # nobody changed hands
         config.write_text(changed, encoding="utf-8")
