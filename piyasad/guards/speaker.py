@@ -156,7 +156,7 @@ class SpeakerGuard:
                 continue
             said = _runs(line.words, _ROOM_WORDS)
             hits = sum(1 for run in _runs(words, _ROOM_WORDS) if run in said)
-            quoted += hits > 0
+            quoted += 2 * hits > len(said)  # most of the line, not a turn of phrase that both use
             if quoted > 1 or (hits > _LINE_WORDS - _ROOM_WORDS and line.message.is_person):
                 return True
         return False

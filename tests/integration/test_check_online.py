@@ -310,4 +310,4 @@ async def test_names_that_are_none_are_not_shown(tmp_path: Path) -> None:
 
 async def test_a_server_s_words_do_nothing_to_a_terminal(tmp_path: Path) -> None:
     finding = await told_of(Odd(["some-model"], {}, error="out\x1b[31m\n\tof  order"), tmp_path)
-    assert finding.what.startswith("500 out [31m of order; 1 model listed")
+    assert finding.what.startswith("500 out[31m of order; 1 model listed")
