@@ -153,7 +153,10 @@ class TurnTaker:
         self._observe("decide", progress)
         if intent.held:
             self._metrics.governor.labels(intent.held).inc()
-        if intent.kind is IntentKind.SILENCE or not await self._disclosed(progress, chat, prompted=False):
+        if intent.kind is IntentKind.SILENCE:
+            progress.outcome = intent.reason.replace(" ", "_")
+            return
+        if not await self._disclosed(progress, chat, prompted=False):
             return
         if intent.kind is IntentKind.REACT:
             await self._react(progress, intent)
