@@ -26,6 +26,7 @@ from piyasad.bots.forecast import forecast_words
 from piyasad.bots.gauges import count_bots
 from piyasad.bots.state import LiveState
 from piyasad.build import Configuration, Edges, House, Pages, Private, build, build_gateway
+from piyasad.clock import DAY
 from piyasad.config import Settings
 from piyasad.config.changes import unusable
 from piyasad.config.load import ConfigError, Problem, overlay_of
@@ -52,6 +53,9 @@ TIDY_SECONDS = 3600.0
 
 LAG_SECONDS = 0.1
 USAGE_SECONDS = LONGEST_MONTH  # a day for the quotas, a month for the budget
+
+LESSONS_SECONDS = 30 * DAY
+"""What a provider taught is believed for so long without being taught again."""
 
 SETTLE_SECONDS = 5.0
 """What is between claim and settlement when the drain's time is over gets so much longer."""
@@ -233,6 +237,8 @@ class Engine:
         await house.leases.enter(alone=self._private is not None)
         await store.ensure_chats(list(house.live.chats))
         gateway.restore(await store.usage(self._clock.wall() - USAGE_SECONDS))
+        gateway.recall(await store.lessons(self._clock.wall() - LESSONS_SECONDS))
+        gateway.remember_with(lambda lesson: store.learn([lesson]))
         await house.pool.open()
         await self._begin(house)
         self._state = "running"
