@@ -86,6 +86,8 @@ def _file(rng: random.Random, *, busy: bool) -> File:
         else {"mean_delay_seconds": rng.choice((20.0, 40.0)), "chat_per_minute": rng.choice((3, 6))}
     )
     route = rng.choice((["groq", "openai"], ["groq", "offline"], ["groq"]))
+    bots = [_bot(rng, name, chats) for name in names]
+    bots[0]["chats"] = list(chats)  # a listed group in which no bot is hears nobody
     return {
         "simulation": {"timezone": "Europe/Istanbul"},
         "pace": pace,
@@ -94,7 +96,7 @@ def _file(rng: random.Random, *, busy: bool) -> File:
         "providers": {"groq": {"preset": "groq", **limits}},
         "telegram": {"idle_poll_seconds": 60.0, "poll_timeout_seconds": rng.choice((10.0, 30.0))},
         "chats": [{"id": chat, "title": f"Oda {n}", "topics": list(TOPICS)} for n, chat in enumerate(chats, 1)],
-        "bots": [_bot(rng, name, chats) for name in names],
+        "bots": bots,
     }
 
 
