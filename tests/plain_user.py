@@ -29,7 +29,8 @@ def become_a_plain_user():
 def plain_user(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the code in a process of its own."""
     command = [sys.executable, "-c", _BECOME.format(user=PLAIN_USER) + code, *map(str, arguments)]
-    env = os.environ | {"COLUMNS": "200"}
+    # where coverage keeps its figures that user may not write, and it would say so in a traceback
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")} | {"COLUMNS": "200"}
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=env)
 
 
