@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -15,13 +16,14 @@ from piyasad.store.memory_tables import Row
 from piyasad.store.people import FORGOTTEN_SECONDS, Erased, Evidence, Held, Saying, id_in_texts
 
 
-class PeopleInMemory:
+class PeopleInMemory(ABC):
     """`People` on a `MemoryDatabase`."""
 
     _db: MemoryDatabase
 
+    @abstractmethod
     async def _ready(self) -> None:
-        raise NotImplementedError
+        """The store's own: let others have a turn, and refuse once it is closed."""
 
     # --- what our bots said
 
